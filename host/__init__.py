@@ -1,0 +1,1 @@
+"""Recordings, the float model, training, the link and the command line."""
