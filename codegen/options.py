@@ -1,0 +1,18 @@
+"""What a user may choose about the generated code, apart from model and board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Select = Literal["nearest", "threshold"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of emission; the twin takes the same."""
+
+    learning: bool = False
+    """Keep the learned state in RAM and learn on the device; else features are const tables."""
+    select: Select = "nearest"
+    """Selection while features are frozen: nearest feature, or only those in range."""

@@ -1,0 +1,143 @@
+"""Model -> integers: every number the twin and the emitted C work with (docs/numerics.md)."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from codegen import qformat
+from codegen.errors import FeastError
+from codegen.model import Hyperparameters, Model, Sensor
+
+TAU_RANGE_US = (10.0, 1e7)
+ETA_RANGE = (1e-5, 0.1)
+DELTA_RANGE = (1e-6, 1.0)
+INITIAL_DITHER = 1
+
+
+@dataclass(frozen=True, eq=False)
+class QuantModel:
+    """A model in integers.
+
+    ``weights``: int16 (features, D) in Q15. ``thresholds``: int32 (features,) in Q30.
+    ``mantissas``: uint16 (256,). Deltas and eta in Q30, ``octave_q8`` in 1/256 microsecond.
+    """
+
+    params: Hyperparameters
+    sensor: Sensor
+    model_id: str
+    weights: npt.NDArray[np.int16]
+    thresholds: npt.NDArray[np.int32]
+    surface_bits: int
+    mantissas: npt.NDArray[np.uint16]
+    octave_q8: int
+    fraction_factor: int
+    eta_q30: int
+    delta_i_q30: int
+    delta_e_q30: int
+    learning_shift: int
+
+    @property
+    def surfaces(self) -> int:
+        """Number of time surfaces: 2 for `separate`, else 1."""
+        return self.params.banks
+
+    @property
+    def state_id(self) -> int:
+        """CRC-32 of the learned state that the model starts from (docs/numerics.md section 8)."""
+        return zlib.crc32(learned_words(self.weights, self.thresholds, INITIAL_DITHER).tobytes())
+
+
+@dataclass(frozen=True)
+class QuantReport:
+    """What quantisation cost, against the float model."""
+
+    weight_error: float
+    """Largest L2 distance between a feature and its Q15 version."""
+    threshold_error: float
+    """Largest absolute difference of a threshold."""
+    octave_error: float
+    """Relative error of the decay constant."""
+    context_error: float
+    """Relative error of a context from the mantissa table alone."""
+
+
+def quantise(model: Model) -> tuple[QuantModel, QuantReport]:
+    """Round a model into the formats of docs/numerics.md.
+
+    Raises FeastError for a decay constant that the formats cannot express.
+    """
+    params = model.params
+    _check_range("tau_us", params.tau_us, TAU_RANGE_US)
+    bits = qformat.surface_bits(params.side)
+    octave_q8 = qformat.octave_length(params.tau_us)
+    quant = QuantModel(
+        params=params,
+        sensor=model.sensor,
+        model_id=model.model_id,
+        weights=qformat.to_weights(model.weights),
+        thresholds=np.rint(model.thresholds * qformat.UNIT).astype(np.int32),
+        surface_bits=bits,
+        mantissas=qformat.mantissas(bits),
+        octave_q8=octave_q8,
+        fraction_factor=qformat.fraction_factor(octave_q8),
+        eta_q30=qformat.to_unit(params.eta),
+        delta_i_q30=qformat.to_unit(params.delta_i),
+        delta_e_q30=qformat.to_unit(params.delta_e),
+        learning_shift=qformat.learning_shift(params.eta, bits),
+    )
+    return quant, _report(model, quant)
+
+
+def check_learnable(params: Hyperparameters) -> None:
+    """Raise FeastError if the fixed-point formats cannot express the learning parameters."""
+    _check_range("eta", params.eta, ETA_RANGE)
+    _check_range("delta_i", params.delta_i, DELTA_RANGE)
+    _check_range("delta_e", params.delta_e, DELTA_RANGE)
+
+
+def learned_words(
+    weights: npt.NDArray[np.int16], thresholds: npt.NDArray[np.int32], dither: int
+) -> npt.NDArray[np.uint16]:
+    """The learned state as little-endian 16-bit words: weights, thresholds, dither."""
+    return np.concatenate(
+        [
+            np.ascontiguousarray(weights, "<i2").reshape(-1).view("<u2"),
+            np.ascontiguousarray(thresholds, "<i4").view("<u2"),
+            np.array([dither], "<u4").view("<u2"),
+        ]
+    )
+
+
+def cosine_bound(
+    model: Model, quant: QuantModel, context_norm: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Largest difference between a float and a quantised cosine (docs/numerics.md section 11).
+
+    ``context_norm``: L2 norm of each context where the event's own pixel has the value 1; the
+    bound takes the smallest mantissa for it, so that it holds for every fraction of an octave.
+    """
+    report = _report(model, quant)
+    truncation = np.sqrt(model.params.dims) / (context_norm * 2.0 ** (quant.surface_bits - 1))
+    return report.context_error + report.weight_error + np.asarray(truncation, np.float64)
+
+
+def _check_range(name: str, value: float, allowed: tuple[float, float]) -> None:
+    low, high = allowed
+    if not low <= value <= high:
+        raise FeastError(f"{name} {value:g}: fixed point allows {low:g} to {high:g}")
+
+
+def _report(model: Model, quant: QuantModel) -> QuantReport:
+    octave = model.params.tau_us * np.log(2.0) * 2**qformat.TIME_BITS
+    weights = quant.weights / 2.0**qformat.WEIGHT_BITS
+    thresholds = quant.thresholds / float(qformat.UNIT)
+    return QuantReport(
+        weight_error=float(np.linalg.norm(weights - model.weights, axis=1).max()),
+        threshold_error=float(np.abs(thresholds - model.thresholds).max()),
+        octave_error=float(abs(quant.octave_q8 / octave - 1.0)),
+        context_error=float(2.0 ** (0.5 / qformat.MANTISSAS) - 1.0 + 2.0**-quant.surface_bits),
+    )

@@ -1,0 +1,296 @@
+"""The integer twin: docs/numerics.md carried out in Python integers, compiled by numba.
+
+It is written from the document, not from the emitted C: it keeps what each pixel was given and
+when, and computes every surface value from its definition, where the C shifts rows in place.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from codegen import qformat
+from codegen.options import Options
+from codegen.quantise import INITIAL_DITHER, QuantModel, check_learnable, learned_words
+from codegen.records import BACKWARDS, BORDER, MISS, OUTSIDE, RESULT_DTYPE, Events, Results
+
+UNIT: Final = qformat.UNIT
+
+# Positions in the counter array; `_LEARNING` to `_SHIFT` in the settings array.
+_MISSES, _BORDER, _WINDOW_EVENTS, _WINDOW_MISSES, _LAST_WINDOW, _DITHER = range(6)
+_LEARNING, _NEAREST, _SIGNED, _SKIP, _BANKS, _SIDE, _ETA, _DELTA_I, _DELTA_E, _SHIFT = range(10)
+
+
+class Twin:
+    """The state of one integer network.
+
+    ``step`` consumes events in any chunking with the same results; ``reset`` starts a new
+    recording and keeps what was learned and counted.
+    """
+
+    def __init__(self, quant: QuantModel, options: Options) -> None:
+        """Raises FeastError if `options` ask for learning with parameters fixed point cannot express."""
+        params = quant.params
+        if options.learning:
+            check_learnable(params)
+        self.quant = quant
+        self.weights = quant.weights.astype(np.int64)
+        self.thresholds = quant.thresholds.astype(np.int64)
+        self.wins = np.zeros(params.features, np.int64)
+        self._counters = np.zeros(6, np.int64)
+        self._counters[_DITHER] = INITIAL_DITHER
+        self._outside = 0
+        self._backwards = 0
+        self._settings = np.array(
+            [
+                options.learning,
+                options.select == "nearest",
+                params.polarity == "signed",
+                params.border == "skip",
+                params.banks,
+                params.side,
+                quant.eta_q30,
+                quant.delta_i_q30,
+                quant.delta_e_q30,
+                quant.learning_shift,
+            ],
+            np.int64,
+        )
+        shape = (quant.surfaces, quant.sensor.height, quant.sensor.width)
+        self._stored = np.zeros(shape, np.int64)
+        self._octaves = np.zeros(shape, np.int64)
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new recording: surfaces and time are cleared."""
+        self._stored.fill(0)
+        self._octaves.fill(0)
+        self._t_first: int | None = None
+        self._t_last = 0
+
+    def set_learning(self, learning: bool) -> None:
+        """Switch learning on or off; raises FeastError as the constructor does."""
+        if learning:
+            check_learnable(self.quant.params)
+        self._settings[_LEARNING] = learning
+
+    def step(self, events: Events) -> Results:
+        """Process events (``EVENT_DTYPE``) in order; int16 results of the same length."""
+        results = np.empty(len(events), RESULT_DTYPE)
+        accepted = self._accept(events, results)
+        chosen = events[accepted]
+        if len(chosen) == 0:
+            return results
+        if self._t_first is None:
+            self._t_first = int(chosen["t_us"][0])
+        octaves, phases = self._octave_of(chosen["t_us"])
+        self._t_last = int(chosen["t_us"][-1])
+        fractions = (phases * self.quant.fraction_factor) >> 32
+        out = np.empty(len(chosen), RESULT_DTYPE)
+        _run(
+            chosen["x"].astype(np.int64),
+            chosen["y"].astype(np.int64),
+            (chosen["polarity"] != 0).astype(np.int64),
+            octaves,
+            self.quant.mantissas[fractions].astype(np.int64),
+            out,
+            self._stored,
+            self._octaves,
+            self.weights,
+            self.thresholds,
+            self.wins,
+            self._counters,
+            self._settings,
+        )
+        results[accepted] = out
+        return results
+
+    def surface(self) -> npt.NDArray[np.int16]:
+        """Values of all surfaces at the octave of the last event: int16 (surfaces, height, width)."""
+        octave, _ = self._now()
+        age = np.minimum(octave - self._octaves, qformat.DEAD_OCTAVES)
+        return (np.sign(self._stored) * (np.abs(self._stored) >> age)).astype(np.int16)
+
+    def learned(self) -> npt.NDArray[np.uint16]:
+        """The learned state in words (docs/numerics.md section 8)."""
+        return learned_words(
+            self.weights.astype(np.int16), self.thresholds.astype(np.int32), int(self._counters[_DITHER])
+        )
+
+    @property
+    def state_id(self) -> int:
+        """CRC-32 of the learned state."""
+        return zlib.crc32(self.learned().tobytes())
+
+    def snapshot(self) -> npt.NDArray[np.uint16]:
+        """The whole state in words, in the order of docs/numerics.md section 8."""
+        octave, phase = self._now()
+        counters = self._counters
+        totals = [counters[_MISSES], counters[_BORDER], self._outside, self._backwards]
+        window = [counters[_WINDOW_EVENTS], counters[_WINDOW_MISSES], counters[_LAST_WINDOW]]
+        return np.concatenate(
+            [
+                self.learned(),
+                np.array([self._settings[_LEARNING], self._t_first is not None], "<u2"),
+                np.array([self._t_last, octave], "<u8").view("<u2"),
+                np.array([phase], "<u4").view("<u2"),
+                (self.wins % 2**32).astype("<u4").view("<u2"),
+                np.array([int(total) % 2**32 for total in totals], "<u4").view("<u2"),
+                np.array(window, "<u2"),
+                self.surface().reshape(-1).astype("<i2").view("<u2"),
+            ]
+        )
+
+    def _accept(self, events: Events, results: Results) -> npt.NDArray[np.bool_]:
+        """Mark rejected events in `results`, count them, and return the mask of the others."""
+        sensor = self.quant.sensor
+        inside = (events["x"] < sensor.width) & (events["y"] < sensor.height)
+        times = events["t_us"]
+        latest = np.maximum.accumulate(np.where(inside, times, np.uint64(self._t_last)))
+        # Before the first event t_last is 0, so nothing is backwards of it.
+        previous = np.concatenate([[np.uint64(self._t_last)], latest[:-1]]) if len(events) else latest
+        previous = np.maximum(previous, np.uint64(self._t_last))
+        backwards = inside & (times < previous)
+        results[~inside] = OUTSIDE
+        results[backwards] = BACKWARDS
+        self._outside += int(np.count_nonzero(~inside))
+        self._backwards += int(np.count_nonzero(backwards))
+        return inside & ~backwards
+
+    def _octave_of(
+        self, times: npt.NDArray[np.uint64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+        length = self.quant.octave_q8
+        elapsed = times - np.uint64(self._t_first or 0)
+        if int(elapsed[-1]) < 2**55:
+            position = elapsed << np.uint64(qformat.TIME_BITS)
+            return (position // np.uint64(length)).astype(np.int64), position % np.uint64(length)
+        pairs = [divmod(int(value) << qformat.TIME_BITS, length) for value in elapsed]
+        return np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.uint64)
+
+    def _now(self) -> tuple[int, int]:
+        if self._t_first is None:
+            return 0, 0
+        return divmod((self._t_last - self._t_first) << qformat.TIME_BITS, self.quant.octave_q8)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _run(x, y, polarity, octaves, mantissas, out, stored, written, weights, thresholds, wins, counters, settings):  # type: ignore[no-untyped-def] # noqa: E501
+    """Sections 3 to 7 of docs/numerics.md for accepted events; all arrays int64 but `out`."""
+    side = settings[_SIDE]
+    neurons = len(wins) // settings[_BANKS]
+    context = np.zeros(side * side, np.int64)
+    dots = np.zeros(neurons, np.int64)
+    for i in range(len(x)):
+        bank = polarity[i] if settings[_BANKS] == 2 else 0
+        sign = -1 if settings[_SIGNED] and polarity[i] == 0 else 1
+        stored[bank, y[i], x[i]] = sign * mantissas[i]
+        written[bank, y[i], x[i]] = octaves[i]
+        whole = _context(stored[bank], written[bank], x[i], y[i], octaves[i], side, context)
+        if settings[_SKIP] and not whole:
+            counters[_BORDER] += 1
+            out[i] = BORDER
+            continue
+        first = bank * neurons
+        for n in range(neurons):
+            dots[n] = _dot(weights[first + n], context)
+        scale = _norm(context)
+        learning = settings[_LEARNING] == 1
+        by_range = learning or settings[_NEAREST] == 0
+        winner = -1
+        for n in range(neurons):
+            if by_range and dots[n] << (15 + scale[1]) < thresholds[first + n] * scale[0]:
+                continue
+            if winner < 0 or dots[n] > dots[winner]:
+                winner = n
+        if winner >= 0:
+            wins[first + winner] += 1
+            out[i] = first + winner
+            if learning:
+                _learn(weights[first + winner], context, dots[winner], scale, counters, settings)
+                raised = thresholds[first + winner] + settings[_DELTA_I]
+                thresholds[first + winner] = min(raised, UNIT)
+        else:
+            counters[_MISSES] += 1
+            out[i] = MISS
+            if learning:
+                for n in range(first, first + neurons):
+                    thresholds[n] = max(thresholds[n] - settings[_DELTA_E], -UNIT)
+        counters[_WINDOW_EVENTS] += 1
+        counters[_WINDOW_MISSES] += winner < 0
+        if counters[_WINDOW_EVENTS] == qformat.WINDOW_EVENTS:
+            counters[_LAST_WINDOW] = counters[_WINDOW_MISSES]
+            counters[_WINDOW_EVENTS] = 0
+            counters[_WINDOW_MISSES] = 0
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _context(stored, written, x, y, octave, side, context):  # type: ignore[no-untyped-def]
+    """Fill `context` with the surface values of the patch; True if it lies inside the sensor."""
+    radius = side // 2
+    whole = True
+    i = 0
+    for row in range(y - radius, y + radius + 1):
+        for column in range(x - radius, x + radius + 1):
+            value = 0
+            if 0 <= row < stored.shape[0] and 0 <= column < stored.shape[1]:
+                age = octave - written[row, column]
+                if age < qformat.DEAD_OCTAVES:
+                    magnitude = abs(stored[row, column]) >> age
+                    value = magnitude if stored[row, column] > 0 else -magnitude
+            else:
+                whole = False
+            context[i] = value
+            i += 1
+    return whole
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _dot(a, b):  # type: ignore[no-untyped-def]
+    total = 0
+    for i in range(len(a)):
+        total += a[i] * b[i]
+    return total
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _norm(context):  # type: ignore[no-untyped-def]
+    """(r, k) of section 5."""
+    q = _dot(context, context)
+    k = 0
+    while q << (2 * k) < 2**30:
+        k += 1
+    scaled = q << (2 * k)
+    r = np.int64(np.sqrt(np.float64(scaled)))  # exact after the two corrections: scaled < 2^32
+    while r * r > scaled:
+        r -= 1
+    while (r + 1) * (r + 1) <= scaled:
+        r += 1
+    return r, k
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _learn(w, context, dot, scale, counters, settings):  # type: ignore[no-untyped-def]
+    """Section 6: move the winner `w` (in place) towards the context."""
+    r, k = scale
+    shift = settings[_SHIFT]
+    eta = settings[_ETA]
+    inv = (2**32 - 1) // r
+    s = ((dot * inv) << k) >> 17
+    a = UNIT - eta
+    n2 = ((a * ((a * _dot(w, w)) >> 30)) >> 30) + ((a * ((eta * s) >> 30)) >> 29) + ((eta * eta) >> 30)
+    y = UNIT + ((UNIT - n2) >> 1)
+    for _ in range(2):
+        y = (y * (3 * UNIT - ((n2 * ((y * y) >> 30)) >> 30))) >> 31
+    decay = (UNIT - ((a * y) >> 30) + (1 << (29 - shift))) >> (30 - shift)
+    gain = min(32767, (((((eta * y) >> 30) * inv) << k) + (1 << (46 - shift))) >> (47 - shift))
+    dither = counters[_DITHER]
+    for i in range(len(w)):
+        dither = (1664525 * dither + 1013904223) & 0xFFFFFFFF
+        change = (gain * context[i] - decay * w[i] + (dither >> (32 - shift))) >> shift
+        w[i] = min(max(w[i] + change, -qformat.WEIGHT_MAX), qformat.WEIGHT_MAX)
+    counters[_DITHER] = dither
