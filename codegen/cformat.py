@@ -1,0 +1,50 @@
+"""Jinja filters: Python values as C text. Pure functions, each with an executed example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from codegen.plan import Member
+
+
+def c_rows(values: Iterable[int], width: int = 108) -> str:
+    """Initialiser values in indented lines of at most `width` characters, without a trailing comma.
+
+    >>> print(c_rows(range(8), width=14))
+        0, 1, 2,
+        3, 4, 5,
+        6, 7
+    """
+    lines: list[str] = []
+    line = "   "
+    for value in values:
+        item = f" {int(value)},"
+        if len(line) + len(item) > width:
+            lines.append(line)
+            line = "   "
+        line += item
+    return "\n".join([*lines, line]).removesuffix(",")
+
+
+def hex_bytes(digits: str) -> str:
+    """Hex digits as C byte constants.
+
+    >>> hex_bytes("00ff10")
+    '0x00, 0xff, 0x10'
+    """
+    return ", ".join(f"0x{digits[i : i + 2]}" for i in range(0, len(digits), 2))
+
+
+def declaration(member: Member) -> str:
+    """A struct member as a C declaration.
+
+    >>> declaration(Member("wins", "uint32_t", 16, ""))
+    'uint32_t wins[16];'
+    >>> declaration(Member("phase", "uint32_t", 0, ""))
+    'uint32_t phase;'
+    """
+    size = f"[{member.count}]" if member.count else ""
+    return f"{member.ctype} {member.name}{size};"
+
+
+FILTERS = {"c_rows": c_rows, "hex_bytes": hex_bytes, "declaration": declaration}

@@ -1,0 +1,66 @@
+"""Plan -> text of every emitted file. Pure: the same plan gives the same bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import jinja2
+
+from codegen import records
+from codegen.cformat import FILTERS
+from codegen.plan import Plan
+from codegen.resources import resource
+from codegen.wire import template_values
+
+_ALWAYS: Final = {
+    "library.json": "library.json.j2",
+    "include/feast.h": "feast.h.j2",
+    "include/feast_wire.h": "feast_wire.h.j2",
+    "src/feast_internal.h": "feast_internal.h.j2",
+    "src/feast.c": "feast.c.j2",
+    "src/feast_state.c": "feast_state.c.j2",
+    "src/feast_tables.c": "feast_tables.c.j2",
+}
+_LEARNING: Final = {"src/feast_learn.c": "feast_learn.c.j2"}
+MANIFEST: Final = "manifest.json"
+
+
+def render(plan: Plan) -> dict[str, str]:
+    """Text of each file of the library by its relative path, the manifest among them."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resource("templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters.update(FILTERS)
+    templates = _ALWAYS | (_LEARNING if plan.learning else {})
+    files = {
+        path: environment.get_template(name).render(plan=plan, codes=records, wire=template_values(plan))
+        for path, name in templates.items()
+    }
+    return files | {MANIFEST: _manifest(plan, files)}
+
+
+def _manifest(plan: Plan, files: dict[str, str]) -> str:
+    """What reproduces the library: ids, options, and the files that belong to it."""
+    content = {
+        "model_id": plan.model_id,
+        "build_id": plan.build_id,
+        "state_id": f"{plan.state_id:08x}",
+        "api_version": ".".join(map(str, plan.api_version)),
+        "board": plan.board,
+        "learning": plan.learning,
+        "select": "threshold" if plan.select_threshold else "nearest",
+        "ram_bytes": plan.ram_bytes,
+        "table_bytes": plan.table_bytes,
+        "files": sorted(files),
+        "command": "codegen emit MODEL"
+        + ("" if plan.board == "host" else f" --board {plan.board}")
+        + (" --learning" if plan.learning else "")
+        + (" --select threshold" if plan.select_threshold else ""),
+    }
+    return json.dumps(content, indent=2) + "\n"
