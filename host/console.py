@@ -6,7 +6,18 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, TypeVar
+
+Item = TypeVar("Item", covariant=True)
+
+
+class Sized(Protocol[Item]):
+    """Something to iterate over whose length is known."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Item]: ...
+
 
 Progress = Callable[[int, int], None]
 """Long work calls ``progress(done, total)`` now and then; units are the worker's own (events, recordings)."""
@@ -30,6 +41,14 @@ def progress(title: str) -> Iterator[Progress]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def tracked(items: Sized[Item], report: Progress) -> Iterator[Item]:
+    """Yield `items`, reporting how many are done."""
+    for index, item in enumerate(items):
+        report(index, len(items))
+        yield item
+    report(len(items), len(items))
 
 
 def note(text: str) -> None:

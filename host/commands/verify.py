@@ -1,0 +1,89 @@
+"""`codegen verify`: the emitted C against the integer twin."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from host.commands.options import (
+    JsonOption,
+    ModelArgument,
+    SelectOption,
+    SkipOption,
+    SourceArgument,
+)
+from host.console import count, note, percent, print_facts, print_json, progress, tracked
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(verify)
+
+
+def verify(
+    model: ModelArgument,
+    source: SourceArgument,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N recordings.")
+    ] = None,
+    select: SelectOption = "nearest",
+    skip_bad_events: SkipOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove the emitted C equal to the integer twin: every result and all state, frozen and learning.
+
+    Exit code 1 names the first event and value that differ.
+
+    Example: codegen verify model.npz sim:digits
+    """
+    from codegen.model import load_model
+    from host.datasets import open_source
+    from host.verify import verify as compare
+
+    network = load_model(model)
+    recordings = open_source(source, network.sensor, skip_bad_events)
+    if limit is not None:
+        recordings = recordings.pick(range(min(limit, len(recordings))))
+    with progress("verify: recordings") as report:
+        outcome = compare(network, tracked(recordings, report), select)
+    agreement = outcome.agreement
+    if as_json:
+        print_json(
+            {
+                "model_id": outcome.model_id,
+                "source": recordings.spec,
+                "recordings": len(recordings),
+                "events": outcome.events,
+                "mismatches": outcome.mismatches,
+                "modes": {
+                    name: {
+                        "events": mode.events,
+                        "mismatches": int(mode.difference is not None),
+                        "difference": str(mode.difference) if mode.difference else None,
+                        "build_id": outcome.build_ids[name],
+                        "native_events_per_s": round(mode.native_events_per_s),
+                        "twin_events_per_s": round(mode.twin_events_per_s),
+                    }
+                    for name, mode in outcome.modes.items()
+                },
+                "float_agreement": agreement.fraction,
+                "float_agreement_untied": agreement.untied_fraction,
+            }
+        )
+    else:
+        facts = {
+            name: f"{count(mode.events)} events compared, {'DIFFERENT' if mode.difference else 'no difference'}"
+            f" (C {mode.native_events_per_s / 1e6:.2f}, twin {mode.twin_events_per_s / 1e6:.2f} M events/s)"
+            for name, mode in outcome.modes.items()
+        }
+        facts["float model"] = (
+            f"{percent(agreement.fraction, 3)} of {count(agreement.compared)} events have the same winner; "
+            f"{percent(agreement.untied_fraction, 3)} of the {count(agreement.untied)} that are no near-ties"
+        )
+        print_facts(facts)
+    for name, mode in outcome.modes.items():
+        if mode.difference:
+            note(f"codegen: difference, {name}: {mode.difference}")
+    if outcome.mismatches:
+        raise typer.Exit(1)
