@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +23,9 @@ class Emission:
 def write(files: dict[str, str], folder: Path) -> Emission:
     """Make `folder` hold exactly `files`, leaving unchanged ones untouched.
 
-    Files of an earlier emission that are no longer part of it are removed, by its manifest. A folder that holds anything else is
-    refused, so that a mistyped -o cannot mix the library into other sources. All new texts are
-    written beside their targets first; only when that worked are they moved into place.
+    Files of an earlier emission that are no longer part of it are removed, by its manifest. A folder
+    that holds anything else is refused, so that a mistyped -o cannot mix the library into other
+    sources. All new texts are written beside their targets first, then moved into place.
 
     Raises FeastError if the folder is foreign or cannot be written.
     """
@@ -40,7 +39,7 @@ def write(files: dict[str, str], folder: Path) -> Emission:
             partial.write_text(files[path], encoding="utf-8", newline="\n")
         # The manifest goes last: until then the folder still names what it holds.
         for path in sorted(changed, key=lambda name: name == MANIFEST):
-            os.replace(partials[path], folder / path)
+            partials[path].replace(folder / path)
         for path in stale:
             (folder / path).unlink(missing_ok=True)
     except OSError as error:

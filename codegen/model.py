@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import zipfile
 from dataclasses import asdict, dataclass
@@ -213,7 +212,7 @@ def save_model(model: Model, path: Path) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         partial.write_bytes(buffer.getvalue())
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise FeastError(f"{path}: cannot write the model: {error.strerror or error}") from None
@@ -277,7 +276,8 @@ def _check_arrays(model: Model, path: Path) -> None:
     worst = int(np.argmax(np.abs(norms - 1.0)))
     if abs(norms[worst] - 1.0) > UNIT_TOLERANCE:
         raise FeastError(
-            f"{path}: weights of feature {worst} have norm {norms[worst]:.6g}, expected 1 within {UNIT_TOLERANCE}"
+            f"{path}: weights of feature {worst} have norm {norms[worst]:.6g}, "
+            f"expected 1 within {UNIT_TOLERANCE}"
         )
     if np.abs(model.thresholds).max() > 1.0:
         raise FeastError(f"{path}: a threshold lies outside [-1, 1]")

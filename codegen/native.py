@@ -18,7 +18,8 @@ from codegen.errors import FeastError
 from codegen.records import EVENT_DTYPE, RESULT_DTYPE, Events, Results
 
 WARNINGS: Final = (
-    "-std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wundef -Werror".split()
+    *("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion"),
+    *("-Wshadow", "-Wundef", "-Werror"),
 )
 _COMPILE_LIMIT_S: Final = 120
 
@@ -80,6 +81,14 @@ class NativeFeast:
     def ram_bytes(self) -> int:
         """``sizeof(feast_t)`` on this machine."""
         return int(self._lib.native_bytes())
+
+    def memory(self) -> bytes:
+        """A copy of the state as it lies in memory, for `set_memory` of the same object."""
+        return bytes(self._ffi.buffer(self._memory))
+
+    def set_memory(self, memory: bytes) -> None:
+        """Put a copied state back."""
+        self._ffi.buffer(self._memory)[:] = memory
 
     def init(self) -> None:
         """Back to the model's weights; counters and surfaces cleared."""

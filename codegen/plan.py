@@ -10,12 +10,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from codegen import qformat
+from codegen import qformat, wire
 from codegen.boards import Board
 from codegen.errors import FeastError
 from codegen.options import Options
 from codegen.quantise import INITIAL_DITHER, QuantModel, check_learnable
-from codegen.wire import PROTOCOL_VERSION
 
 API_VERSION: Final = (1, 0, 0)
 NUMERICS_VERSION: Final = 1
@@ -115,7 +114,7 @@ def build_id(quant: QuantModel, options: Options) -> str:
         "learning": [quant.eta_q30, quant.delta_i_q30, quant.delta_e_q30] if options.learning else None,
         "select": options.select,
         "api": API_VERSION,
-        "protocol": PROTOCOL_VERSION,
+        "protocol": wire.VERSION,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -213,7 +212,7 @@ def _members(quant: QuantModel, options: Options, stride: int) -> tuple[Member, 
 def struct_bytes(members: tuple[Member, ...]) -> int:
     """``sizeof`` of a struct of these members under the Arm and the x86-64 ABI (natural alignment).
 
-    >>> struct_bytes((Member("a", "uint64_t", 0, ""), Member("b", "bool", 0, ""), Member("c", "int16_t", 3, "")))
+    >>> struct_bytes((Member("a", "uint64_t", 0, ""), Member("c", "int16_t", 3, "")))
     16
     """
     offset = 0
@@ -246,4 +245,6 @@ def _what_fits(plan: Plan, quant: QuantModel, board: Board) -> str:
     if plan.neurons - fewer >= 1:
         return f"up to {plan.neurons - fewer} neurons would fit"
     surface = plan.surfaces * plan.height * (2 * plan.stride + 4)
-    return f"the {plan.sensor} time surface alone takes {surface} bytes: use a smaller sensor or a larger board"
+    return (
+        f"the {plan.sensor} time surface alone takes {surface} bytes: use a smaller sensor or a larger board"
+    )

@@ -7,11 +7,10 @@ from typing import Final
 
 import jinja2
 
-from codegen import records
+from codegen import records, wire_text
 from codegen.cformat import FILTERS
 from codegen.plan import Plan
 from codegen.resources import resource
-from codegen.wire import template_values
 
 _ALWAYS: Final = {
     "library.json": "library.json.j2",
@@ -39,7 +38,7 @@ def render(plan: Plan) -> dict[str, str]:
     environment.filters.update(FILTERS)
     templates = _ALWAYS | (_LEARNING if plan.learning else {})
     files = {
-        path: environment.get_template(name).render(plan=plan, codes=records, wire=template_values(plan))
+        path: environment.get_template(name).render(plan=plan, codes=records, **wire_text.template_values())
         for path, name in templates.items()
     }
     return files | {MANIFEST: _manifest(plan, files)}

@@ -6,19 +6,21 @@ when, and computes every surface value from its definition, where the C shifts r
 
 from __future__ import annotations
 
+import math
 import zlib
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from codegen import qformat
+from codegen.jit import jit
 from codegen.options import Options
 from codegen.quantise import INITIAL_DITHER, QuantModel, check_learnable, learned_words
 from codegen.records import BACKWARDS, BORDER, MISS, OUTSIDE, RESULT_DTYPE, Events, Results
 
 UNIT: Final = qformat.UNIT
+Ints = npt.NDArray[np.int64]
 
 # Positions in the counter array; `_LEARNING` to `_SHIFT` in the settings array.
 _MISSES, _BORDER, _WINDOW_EVENTS, _WINDOW_MISSES, _LAST_WINDOW, _DITHER = range(6)
@@ -159,7 +161,8 @@ class Twin:
         results[backwards] = BACKWARDS
         self._outside += int(np.count_nonzero(~inside))
         self._backwards += int(np.count_nonzero(backwards))
-        return inside & ~backwards
+        accepted: npt.NDArray[np.bool_] = inside & ~backwards
+        return accepted
 
     def _octave_of(
         self, times: npt.NDArray[np.uint64]
@@ -178,8 +181,22 @@ class Twin:
         return divmod((self._t_last - self._t_first) << qformat.TIME_BITS, self.quant.octave_q8)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _run(x, y, polarity, octaves, mantissas, out, stored, written, weights, thresholds, wins, counters, settings):  # type: ignore[no-untyped-def] # noqa: E501
+@jit()
+def _run(
+    x: Ints,
+    y: Ints,
+    polarity: Ints,
+    octaves: Ints,
+    mantissas: Ints,
+    out: Results,
+    stored: Ints,
+    written: Ints,
+    weights: Ints,
+    thresholds: Ints,
+    wins: Ints,
+    counters: Ints,
+    settings: Ints,
+) -> None:
     """Sections 3 to 7 of docs/numerics.md for accepted events; all arrays int64 but `out`."""
     side = settings[_SIDE]
     neurons = len(wins) // settings[_BANKS]
@@ -228,8 +245,8 @@ def _run(x, y, polarity, octaves, mantissas, out, stored, written, weights, thre
             counters[_WINDOW_MISSES] = 0
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _context(stored, written, x, y, octave, side, context):  # type: ignore[no-untyped-def]
+@jit()
+def _context(stored: Ints, written: Ints, x: int, y: int, octave: int, side: int, context: Ints) -> bool:
     """Fill `context` with the surface values of the patch; True if it lies inside the sensor."""
     radius = side // 2
     whole = True
@@ -249,23 +266,23 @@ def _context(stored, written, x, y, octave, side, context):  # type: ignore[no-u
     return whole
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _dot(a, b):  # type: ignore[no-untyped-def]
+@jit()
+def _dot(a: Ints, b: Ints) -> int:
     total = 0
     for i in range(len(a)):
         total += a[i] * b[i]
     return total
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _norm(context):  # type: ignore[no-untyped-def]
+@jit()
+def _norm(context: Ints) -> tuple[int, int]:
     """(r, k) of section 5."""
     q = _dot(context, context)
     k = 0
     while q << (2 * k) < 2**30:
         k += 1
     scaled = q << (2 * k)
-    r = np.int64(np.sqrt(np.float64(scaled)))  # exact after the two corrections: scaled < 2^32
+    r = int(math.sqrt(scaled))  # exact after the two corrections: scaled < 2^32
     while r * r > scaled:
         r -= 1
     while (r + 1) * (r + 1) <= scaled:
@@ -273,8 +290,8 @@ def _norm(context):  # type: ignore[no-untyped-def]
     return r, k
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _learn(w, context, dot, scale, counters, settings):  # type: ignore[no-untyped-def]
+@jit()
+def _learn(w: Ints, context: Ints, dot: int, scale: tuple[int, int], counters: Ints, settings: Ints) -> None:
     """Section 6: move the winner `w` (in place) towards the context."""
     r, k = scale
     shift = settings[_SHIFT]

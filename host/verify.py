@@ -1,0 +1,210 @@
+"""Proves the emitted C against the integer twin, and measures the twin against the float model."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from codegen.model import Model
+from codegen.native import NativeFeast, build_native
+from codegen.options import Options, Select
+from codegen.plan import make_plan
+from codegen.quantise import QuantModel, cosine_bound, quantise
+from codegen.records import RESULT_NAMES, Events
+from codegen.render import render
+from codegen.snapshot import word_name
+from codegen.twin import Twin
+from host.events import EventStream
+from host.feast import FloatFeast
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where the emitted C and the twin disagree."""
+
+    recording: str
+    event: int
+    """Index within the recording."""
+    value: str
+    """What differs: ``result``, or the name of a word of the state."""
+    native: str
+    twin: str
+
+    def __str__(self) -> str:
+        return f"{self.recording}, event {self.event}: {self.value}: C {self.native}, twin {self.twin}"
+
+
+@dataclass(frozen=True)
+class ModeReport:
+    """One mode, frozen or learning, over the whole source."""
+
+    events: int
+    native_events_per_s: float
+    twin_events_per_s: float
+    difference: Difference | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Frozen twin against the float64 model, by winners of compared events."""
+
+    compared: int
+    agreeing: int
+    untied: int
+    """Events whose float gap between best and second exceeds the quantiser's stated bound."""
+    untied_agreeing: int
+
+    @property
+    def fraction(self) -> float:
+        """Agreement over all compared events; 1 if there were none."""
+        return self.agreeing / self.compared if self.compared else 1.0
+
+    @property
+    def untied_fraction(self) -> float:
+        """Agreement over untied events; 1 if there were none."""
+        return self.untied_agreeing / self.untied if self.untied else 1.0
+
+    def __add__(self, other: Agreement) -> Agreement:
+        return Agreement(
+            self.compared + other.compared,
+            self.agreeing + other.agreeing,
+            self.untied + other.untied,
+            self.untied_agreeing + other.untied_agreeing,
+        )
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """Outcome of `verify`."""
+
+    model_id: str
+    build_ids: dict[str, str]
+    modes: dict[str, ModeReport]
+    agreement: Agreement
+
+    @property
+    def mismatches(self) -> int:
+        """Modes that stopped at a difference: 0 means every result and every final state was equal."""
+        return sum(mode.difference is not None for mode in self.modes.values())
+
+    @property
+    def events(self) -> int:
+        """Events compared, over all modes."""
+        return sum(mode.events for mode in self.modes.values())
+
+
+Progress = Callable[[int], None]
+
+
+def verify(
+    model: Model,
+    recordings: Iterable[EventStream],
+    select: Select = "nearest",
+    progress: Progress = lambda events: None,
+) -> VerifyReport:
+    """Run the emitted C and the twin over every event, frozen and learning, and compare all they hold.
+
+    `recordings` is iterated once; surfaces are reset before each, learning goes on across them. A
+    mode stops at its first difference. `progress` is called with the events done since the last call.
+    Raises FeastError if the model cannot be quantised or there is no C compiler.
+    """
+    quant, _ = quantise(model)
+    runs = {
+        name: _Run(quant, Options(learning, select))
+        for name, learning in (("frozen", False), ("learning", True))
+    }
+    reference = FloatFeast(model, dtype=np.float64)
+    nearest = Twin(quant, Options())
+    agreement = Agreement(0, 0, 0, 0)
+    for stream in recordings:
+        for run in runs.values():
+            run.compare(stream)
+            progress(len(stream.events))
+        agreement += _agreement(model, quant, reference, nearest, stream.events)
+    return VerifyReport(
+        model_id=model.model_id,
+        build_ids={name: run.build_id for name, run in runs.items()},
+        modes={name: run.report() for name, run in runs.items()},
+        agreement=agreement,
+    )
+
+
+class _Run:
+    """Emitted C and twin side by side in one mode."""
+
+    def __init__(self, quant: QuantModel, options: Options) -> None:
+        plan = make_plan(quant, None, options)
+        self.build_id = plan.build_id
+        self._quant = quant
+        self._native = build_native(render(plan))
+        self._twin = Twin(quant, options)
+        self._events = 0
+        self._native_s = 0.0
+        self._twin_s = 0.0
+        self._difference: Difference | None = None
+
+    def compare(self, stream: EventStream) -> None:
+        if self._difference is not None:
+            return
+        self._native.reset()
+        self._twin.reset()
+        before = self._native.memory(), copy.deepcopy(self._twin)
+        start = time.perf_counter()
+        native = self._native.step(stream.events)
+        middle = time.perf_counter()
+        twin = self._twin.step(stream.events)
+        self._native_s += middle - start
+        self._twin_s += time.perf_counter() - middle
+        self._events += len(stream.events)
+        same = np.array_equal(native, twin) and np.array_equal(self._native.snapshot(), self._twin.snapshot())
+        if not same:
+            self._native.set_memory(before[0])
+            self._difference = first_difference(self._quant, self._native, before[1], stream)
+
+    def report(self) -> ModeReport:
+        return ModeReport(
+            events=self._events,
+            native_events_per_s=self._events / max(self._native_s, 1e-9),
+            twin_events_per_s=self._events / max(self._twin_s, 1e-9),
+            difference=self._difference,
+        )
+
+
+def first_difference(quant: QuantModel, native: NativeFeast, twin: Twin, stream: EventStream) -> Difference:
+    """Step both event by event from equal states and return the first difference in result or state."""
+    for index in range(len(stream.events)):
+        event = stream.events[index : index + 1]
+        results = int(native.step(event)[0]), int(twin.step(event)[0])
+        if results[0] != results[1]:
+            names = [RESULT_NAMES.get(result, f"feature {result}") for result in results]
+            return Difference(stream.name, index, "result", *names)
+        words = native.snapshot(), twin.snapshot()
+        wrong = np.flatnonzero(words[0] != words[1])
+        if wrong.size:
+            at = int(wrong[0])
+            return Difference(
+                stream.name, index, word_name(quant, at), f"0x{words[0][at]:04x}", f"0x{words[1][at]:04x}"
+            )
+    return Difference(stream.name, len(stream.events), "the recording in one call", "differs", "differs")
+
+
+def _agreement(
+    model: Model, quant: QuantModel, reference: FloatFeast, twin: Twin, events: Events
+) -> Agreement:
+    reference.reset()
+    twin.reset()
+    scores = reference.scores(events)
+    compared = scores.winner >= 0
+    same = (scores.winner == twin.step(events))[compared]
+    bound = cosine_bound(model, quant, scores.norm[compared])
+    untied = (scores.best - scores.second)[compared] > 2.0 * bound
+    return Agreement(
+        compared=int(compared.sum()),
+        agreeing=int(same.sum()),
+        untied=int(untied.sum()),
+        untied_agreeing=int((same & untied).sum()),
+    )
