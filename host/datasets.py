@@ -1,0 +1,301 @@
+"""Sources of recordings: files, folders, tonic and the simulator, all named by one string.
+
+==================================  =========================================================
+``path/to/00002.bin``               one recording, without a label
+``folder/<digit>/*.bin``            a labelled set in the layout of N-MNIST
+``folder/{train,test}/<digit>/…``   the same with splits; the folder itself is all of them
+``folder/*.bin``                    recordings without labels
+``tonic:NMNIST?save_to=DIR``        through tonic; ``&train=false`` for the test split
+``sim:digits?seed=0&count=200``     simulated, labelled with the digit
+``sim:bars?seed=0&count=200``       simulated, labelled with the orientation
+==================================  =========================================================
+
+tonic is GPL-3.0-only; it is imported here alone, and only when a ``tonic:`` source is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import numpy as np
+
+from codegen.errors import FeastError
+from codegen.model import Sensor
+from codegen.records import EVENT_DTYPE, Events
+from host import nmnist, synthetic
+from host.events import EventStream, check_events, drop_bad_events
+
+BIN_SENSOR: Final = Sensor(34, 34)
+"""Sensor of a ``.bin`` file unless the user names another: N-MNIST's."""
+SPLITS: Final = ("train", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A sequence of recordings in a fixed order; each is read and checked when it is asked for."""
+
+    spec: str
+    """Names the source without a path or a host: part of a model's provenance."""
+    sensor: Sensor
+    names: tuple[str, ...]
+    labels: tuple[int | None, ...]
+    read: Callable[[int], Events] = field(repr=False)
+    """Raw events of recording i."""
+    where: Callable[[int], str] = field(repr=False)
+    """What an error calls recording i, e.g. its path."""
+    skip_bad_events: bool = False
+    splits: Mapping[str, Source] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[EventStream]:
+        return (self.load(index) for index in range(len(self)))
+
+    def load(self, index: int) -> EventStream:
+        """Recording `index`. Raises FeastError naming its first bad event, unless those are skipped."""
+        events, skipped = self.read(index), 0
+        if self.skip_bad_events:
+            events, skipped = drop_bad_events(events, self.sensor)
+        else:
+            check_events(events, self.sensor, self.where(index))
+        if events.size == 0:
+            raise FeastError(f"{self.where(index)}: no good event among {skipped}")
+        return EventStream(events, self.sensor, self.names[index], self.labels[index], skipped)
+
+    def split(self, name: str) -> Source:
+        """The part of a folder called `name`. Raises FeastError if there is no such part."""
+        if name not in self.splits:
+            raise FeastError(f"{self.spec}: no split {name!r}; there are: {', '.join(self.splits) or 'none'}")
+        return self.splits[name]
+
+    def pick(self, indices: Sequence[int]) -> Source:
+        """The recordings with these indices, in this order."""
+        chosen = tuple(indices)
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in chosen),
+            labels=tuple(self.labels[i] for i in chosen),
+            read=lambda index: self.read(chosen[index]),
+            where=lambda index: self.where(chosen[index]),
+            splits={},
+        )
+
+    def shuffled(self, seed: int, epoch: int = 0) -> Source:
+        """The same recordings in training order (see `training_order`)."""
+        return self.pick(training_order(self.labels, seed, epoch))
+
+
+def training_order(labels: Sequence[int | None], seed: int, epoch: int = 0) -> list[int]:
+    """A seeded permutation of the recordings that spreads each class evenly over the whole run.
+
+    Each class is shuffled and laid out at equal distances, from a random start within the first;
+    recordings are then taken by position. So no stretch of training sees a class too often or too
+    rarely, however unequal the classes are. Events within a recording are never reordered.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    positions = np.empty(len(labels))
+    for label in sorted(set(labels), key=lambda value: -1 if value is None else value):
+        members = np.flatnonzero([candidate == label for candidate in labels])
+        places = (np.arange(members.size) + generator.random()) / members.size
+        positions[generator.permutation(members)] = places
+    return [int(index) for index in np.argsort(positions, kind="stable")]
+
+
+def open_source(spec: str, sensor: Sensor | None = None, skip_bad_events: bool = False) -> Source:
+    """Open the source called `spec` (see the module's table).
+
+    `sensor` is for formats that do not carry it. Raises FeastError for an unknown scheme or option,
+    a path that is not there, a folder without recordings, a file that is empty or truncated.
+    """
+    scheme, colon, rest = spec.partition(":")
+    if colon and scheme in _SCHEMES:
+        name, _, query = rest.partition("?")
+        source = _SCHEMES[scheme](spec, name, _parse_options(spec, query))
+        if sensor not in (None, source.sensor):
+            raise FeastError(f"{spec}: has a {source.sensor} sensor, not {sensor}")
+    elif colon and len(scheme) > 1 and "/" not in scheme and not Path(spec).exists():
+        raise FeastError(
+            f"{spec}: unknown scheme {scheme!r}; known: {', '.join(sorted(_SCHEMES))}, or a path"
+        )
+    else:
+        try:
+            source = _open_path(Path(spec), sensor or BIN_SENSOR)
+        except OSError as error:
+            raise FeastError(f"{spec}: cannot read: {error.strerror}") from None
+    return _skipping(source) if skip_bad_events else source
+
+
+def _skipping(source: Source) -> Source:
+    splits = {name: _skipping(part) for name, part in source.splits.items()}
+    return replace(source, skip_bad_events=True, splits=splits)
+
+
+# Files and folders
+
+Recordings = dict[Path, tuple[str, int | None]]
+"""Files of one folder in order, each with its name and label."""
+
+
+def _open_path(path: Path, sensor: Sensor) -> Source:
+    full = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links to other names
+    if path.is_file():
+        if path.suffix != ".bin":
+            raise FeastError(f"{path}: unknown format {path.suffix!r}; supported: .bin")
+        return _files(full.name, sensor, {path: (path.name, None)})
+    if not path.is_dir():
+        raise FeastError(f"{path}: no such file or folder")
+    parts = {name: each for name in SPLITS if (each := _subfolder(path, name)) is not None}
+    if parts:
+        return _open_splits(full.name, sensor, {name: _recordings(part) for name, part in parts.items()})
+    is_split = full.name.lower() in SPLITS
+    name = f"{full.parent.name}/{full.name.lower()}" if is_split else full.name
+    return _files(name, sensor, _recordings(path))
+
+
+def _open_splits(name: str, sensor: Sensor, parts: Mapping[str, Recordings]) -> Source:
+    """All recordings of a folder with splits; a recording of the whole is named with its split."""
+    every = {
+        path: (f"{split}/{recording}", label)
+        for split, part in parts.items()
+        for path, (recording, label) in part.items()
+    }
+    splits = {split: _files(f"{name}/{split}", sensor, part) for split, part in parts.items()}
+    return replace(_files(name, sensor, every), splits=splits)
+
+
+def _files(spec: str, sensor: Sensor, recordings: Recordings) -> Source:
+    """Source over files, each with its name and label; refuses a damaged one before any is read."""
+    paths = tuple(recordings)
+    for path in paths:
+        nmnist.check_size(path)
+    return Source(
+        spec=spec,
+        sensor=sensor,
+        names=tuple(name for name, _ in recordings.values()),
+        labels=tuple(label for _, label in recordings.values()),
+        read=lambda index: nmnist.read_bin(paths[index]),
+        where=lambda index: str(paths[index]),
+    )
+
+
+def _subfolder(folder: Path, name: str) -> Path | None:
+    """The folder `name` or `Name` (tonic's spelling) inside `folder`."""
+    return next((folder / each for each in (name, name.capitalize()) if (folder / each).is_dir()), None)
+
+
+def _recordings(folder: Path) -> Recordings:
+    """Files of one folder, sorted, with their names and labels."""
+    loose = sorted(folder.glob("*.bin"))
+    if loose:
+        return {path: (path.name, None) for path in loose}
+    found: Recordings = {}
+    classes = [each for each in folder.iterdir() if each.is_dir() and any(each.glob("*.bin"))]
+    for each in sorted(classes, key=lambda each: (len(each.name), each.name)):
+        if not (each.name.isascii() and each.name.isdigit()):
+            raise FeastError(f"{each}: the folder of a class is named by its number, e.g. {folder / '0'}")
+        found |= {path: (f"{each.name}/{path.name}", int(each.name)) for path in sorted(each.glob("*.bin"))}
+    if not found:
+        raise FeastError(f"{folder}: no recordings; expected <digit>/*.bin or <train|test>/<digit>/*.bin")
+    return found
+
+
+# Schemes
+
+
+def _parse_options(spec: str, query: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    except ValueError:
+        raise FeastError(f"{spec}: expected options as name=value&name=value after the '?'") from None
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise FeastError(f"{spec}: an option is given twice")
+    return dict(pairs)
+
+
+def _check_options(spec: str, options: Mapping[str, str], allowed: Sequence[str]) -> None:
+    for name in options:
+        if name not in allowed:
+            raise FeastError(f"{spec}: unknown option {name!r}; allowed: {', '.join(allowed)}")
+
+
+def _whole_number(spec: str, options: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = options.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        raise FeastError(f"{spec}: {name}={text!r}: expected a whole number from {low} to {high}")
+    return int(text)
+
+
+def _open_simulated(spec: str, name: str, options: Mapping[str, str]) -> Source:
+    if name not in synthetic.SCENES:
+        raise FeastError(f"{spec}: unknown scene {name!r}; known: {', '.join(sorted(synthetic.SCENES))}")
+    _check_options(spec, options, ("seed", "count"))
+    seed = _whole_number(spec, options, "seed", 0, 0, 2**32 - 1)
+    count = _whole_number(spec, options, "count", 200, 1, 1_000_000)
+    return Source(
+        spec=f"sim:{name}?seed={seed}&count={count}",
+        sensor=synthetic.SENSOR,
+        names=tuple(f"{name}-{seed}-{index}" for index in range(count)),
+        labels=tuple(synthetic.label(name, index) for index in range(count)),
+        read=lambda index: synthetic.record(name, seed, index),
+        where=lambda index: f"sim:{name}?seed={seed} recording {index}",
+    )
+
+
+def _open_tonic(spec: str, name: str, options: Mapping[str, str]) -> Source:
+    if name != "NMNIST":
+        raise FeastError(f"{spec}: unknown tonic dataset {name!r}; supported: NMNIST")
+    _check_options(spec, options, ("save_to", "train"))
+    if not options.get("save_to"):
+        raise FeastError(f"{spec}: say where tonic keeps its data, e.g. tonic:NMNIST?save_to=data")
+    train = options.get("train", "true").lower()
+    if train not in ("true", "false"):
+        raise FeastError(f"{spec}: train={options['train']!r}: expected true or false")
+    dataset = _load_tonic(spec, options["save_to"], train == "true")
+    labels = tuple(int(label) for label in dataset.targets)
+    paths = [Path(path) for path in dataset.data]
+    return Source(
+        spec=f"tonic:NMNIST?train={train}",
+        sensor=BIN_SENSOR,
+        names=tuple(f"{path.parent.name}/{path.name}" for path in paths),
+        labels=labels,
+        read=lambda index: _from_tonic(dataset[index][0]),
+        where=lambda index: str(paths[index]),
+    )
+
+
+def _load_tonic(spec: str, save_to: str, train: bool) -> Any:
+    try:
+        import tonic
+    except ImportError as error:
+        raise FeastError(f"{spec}: tonic cannot be imported ({error}); pip install tonic") from None
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # it announces its downloads
+            dataset = tonic.datasets.NMNIST(save_to=save_to, train=train)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise FeastError(f"{spec}: tonic could not provide the data: {reason}") from None
+    if len(dataset) == 0:
+        raise FeastError(f"{spec}: tonic found no recordings in {save_to}")
+    return dataset
+
+
+def _from_tonic(raw: Any) -> Events:
+    """tonic's structured int64 fields x, y, t, p as EVENT_DTYPE."""
+    events = np.zeros(len(raw), EVENT_DTYPE)
+    for ours, theirs in (("t_us", "t"), ("x", "x"), ("y", "y"), ("polarity", "p")):
+        events[ours] = raw[theirs]
+    return events
+
+
+_SCHEMES: Final[Mapping[str, Callable[[str, str, Mapping[str, str]], Source]]] = {
+    "sim": _open_simulated,
+    "tonic": _open_tonic,
+}

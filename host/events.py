@@ -1,0 +1,72 @@
+"""A recording in memory, and the check that every recording passes before anything else sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from codegen.errors import FeastError
+from codegen.model import Sensor
+from codegen.records import Events
+
+
+@dataclass(frozen=True, eq=False)
+class EventStream:
+    """One recording: EVENT_DTYPE events in time order, all on the sensor."""
+
+    events: Events
+    sensor: Sensor
+    name: str
+    """Short and the same on every machine, e.g. ``3/00041.bin``."""
+    label: int | None
+    skipped: int = 0
+    """Bad events that were left out (``--skip-bad-events``)."""
+
+    @property
+    def duration_us(self) -> int:
+        """Time from the first to the last event, microseconds."""
+        return int(self.events["t_us"][-1] - self.events["t_us"][0]) if self.events.size else 0
+
+
+def check_events(events: Events, sensor: Sensor, where: str) -> None:
+    """Raise FeastError, naming the first bad event by its index, unless all events are good.
+
+    An event is bad if it lies outside the sensor, if its polarity is neither 0 nor 1, or if it is
+    earlier than the one before it (equal times are fine).
+    """
+    outside, odd = _outside(events, sensor), events["polarity"] > 1
+    backwards = np.zeros(events.size, np.bool_)
+    backwards[1:] = events["t_us"][1:] < events["t_us"][:-1]
+    bad = outside | odd | backwards
+    if not bad.any():
+        return
+    first = int(np.argmax(bad))
+    event = events[first]
+    if outside[first]:
+        problem = f"x={event['x']} y={event['y']} lies outside the {sensor} sensor"
+    elif odd[first]:
+        problem = f"polarity {event['polarity']}, expected 0 or 1"
+    else:
+        problem = (
+            f"t={event['t_us']} us is earlier than the event before it (t={events['t_us'][first - 1]} us)"
+        )
+    raise FeastError(f"{where}: event {first}: {problem}")
+
+
+def drop_bad_events(events: Events, sensor: Sensor) -> tuple[Events, int]:
+    """Leave out what `check_events` refuses; returns the good events and the count of the others.
+
+    Time is compared with the last event kept, as the device does it, so what is left passes the check.
+    """
+    inside = events[~_outside(events, sensor) & (events["polarity"] <= 1)]
+    kept = inside
+    if inside.size:
+        kept = inside[inside["t_us"] >= np.maximum.accumulate(inside["t_us"])]
+    return kept, int(events.size - kept.size)
+
+
+def _outside(events: Events, sensor: Sensor) -> npt.NDArray[np.bool_]:
+    outside: npt.NDArray[np.bool_] = (events["x"] >= sensor.width) | (events["y"] >= sensor.height)
+    return outside

@@ -1,0 +1,167 @@
+"""The float model of FEAST: the science that the integer models are measured against."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from codegen.errors import FeastError
+from codegen.model import Hyperparameters, Model, Sensor, Training, check_hyperparameters
+from codegen.options import Select
+from codegen.records import RESULT_DTYPE, Events, Results
+from host.feast_loop import Float64Array, Rule, State, step_events
+
+FloatType = type[np.float32] | type[np.float64]
+
+INITIAL_THRESHOLD: Final = 0.0
+"""Where every threshold starts. Low, so the first events are all taken and each winner's threshold
+climbs by delta_i until it leaves events to others; a high start would only be a run of misses."""
+
+_LANES: Final = 16
+"""Patches are padded to a multiple of this: the float32 lanes of the widest SIMD register."""
+
+
+def initial_model(params: Hyperparameters, sensor: Sensor, seed: int) -> Model:
+    """The network before its first event: distinct random unit weights, thresholds at 0.
+
+    Components are uniform from 0 to 1 (`signed`: from -1 to 1, for contexts have both signs), then
+    scaled to unit norm. The same seed gives the same bits on every machine. Raises FeastError for a
+    hyperparameter out of range.
+    """
+    check_hyperparameters(params)
+    lowest = -1.0 if params.polarity == "signed" else 0.0
+    draws = np.random.default_rng(seed).random((params.features, params.dims))
+    weights = lowest + (1.0 - lowest) * draws
+    weights /= np.array([[math.sqrt(math.fsum(row * row))] for row in weights])
+    untrained = Training("untrained", 0, 0, 0, seed, "float", 0.0)
+    return Model(params, sensor, weights, np.full(params.features, INITIAL_THRESHOLD), untrained)
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What inference saw, one row per event; rows that were not compared hold a code and NaN."""
+
+    winner: Results
+    """int16 (n,): nearest feature, or a negative result code."""
+    best: Float64Array
+    """(n,): cosine of the winner."""
+    second: Float64Array
+    """(n,): cosine of the runner-up in the same bank; -inf where the bank has one feature."""
+    norm: Float64Array
+    """(n,): L2 norm of the context, in units of the event's own pixel: 1 or more."""
+
+
+class FloatFeast:
+    """A network that steps events, one result each; holds surfaces, weights and thresholds.
+
+    With `learning` the thresholds select and everything adapts, whatever `select` says; without,
+    the features are frozen and `select` decides. float32 is the fast choice; float64 is for
+    comparisons. Stepping a recording in chunks gives the same results and state as in one call.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        learning: bool = False,
+        select: Select = "nearest",
+        dtype: FloatType = np.float32,
+    ) -> None:
+        self.params = model.params
+        self.sensor = model.sensor
+        self.learning = learning
+        self.select = select
+        radius, dims, features = self.params.radius, self.params.dims, self.params.features
+        padded = -(-dims // _LANES) * _LANES
+        weights = np.zeros((features, padded), dtype)
+        weights[:, :dims] = model.weights
+        frame = (model.sensor.height + 2 * radius, model.sensor.width + 2 * radius)
+        self._state = State(
+            surfaces=np.zeros((self.params.banks, *frame), dtype),
+            weights=weights,
+            thresholds=model.thresholds.astype(np.float64),
+            patch=np.zeros(padded, dtype),
+            times_us=np.zeros(2, np.uint64),
+            phase=np.full(1, -1.0),
+            counters=np.zeros(5, np.int64),
+        )
+
+    def step(self, events: Events) -> Results:
+        """Step EVENT_DTYPE (n,) events in order; returns int16 (n,) results (codegen.records).
+
+        An event outside the sensor or earlier than the last accepted one gives its code and
+        changes nothing but a counter.
+        """
+        nearest = not self.learning and self.select == "nearest"
+        return self._run(events, self._rule(self.learning, nearest), np.empty((0, 3)))
+
+    def scores(self, events: Events) -> Scores:
+        """Like `step`, frozen and by nearest feature, but also says how close the choice was."""
+        details = np.full((events.size, 3), np.nan)
+        winner = self._run(events, self._rule(learning=False, nearest=True), details)
+        return Scores(winner, details[:, 0], details[:, 1], details[:, 2])
+
+    def reset(self) -> None:
+        """Begin a new recording: surfaces and time cleared; learned state and counters kept."""
+        self._state.surfaces.fill(0.0)
+        self._state.times_us.fill(0)
+        self._state.phase.fill(-1.0)
+
+    @property
+    def weights(self) -> Float64Array:
+        """float64 (features, D): a copy of the weights, rows of unit L2 norm."""
+        return self._state.weights[:, : self.params.dims].astype(np.float64)
+
+    @property
+    def thresholds(self) -> Float64Array:
+        """float64 (features,): a copy of the thresholds."""
+        return self._state.thresholds.copy()
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Events so far by what became of them; their sum is the number of events stepped."""
+        names = ("hits", "misses", "border", "outside", "backwards")
+        return dict(zip(names, self._state.counters.tolist(), strict=True))
+
+    def to_model(self, training: Training) -> Model:
+        """Freeze what was learned. Raises FeastError if the numbers are no longer finite."""
+        weights = self.weights
+        weights /= np.linalg.norm(weights, axis=1, keepdims=True)
+        if not np.isfinite(weights).all():
+            raise FeastError("training diverged: a weight is not finite; eta must stay well below 1")
+        return Model(self.params, self.sensor, weights, self.thresholds, training)
+
+    def _rule(self, learning: bool, nearest: bool) -> Rule:
+        params = self.params
+        return Rule(
+            width=self.sensor.width,
+            height=self.sensor.height,
+            radius=params.radius,
+            neurons=params.neurons,
+            octaves_per_us=1.0 / (params.tau_us * math.log(2.0)),
+            eta=params.eta,
+            delta_i=params.delta_i,
+            delta_e=params.delta_e,
+            separate=params.polarity == "separate",
+            signed=params.polarity == "signed",
+            skip_border=params.border == "skip",
+            learning=learning,
+            nearest=nearest,
+        )
+
+    def _run(self, events: Events, rule: Rule, details: Float64Array) -> Results:
+        results = np.empty(events.size, RESULT_DTYPE)
+        step_events(
+            rule,
+            self._state,
+            events["t_us"],
+            events["x"],
+            events["y"],
+            events["polarity"],
+            results,
+            details,
+        )
+        return results

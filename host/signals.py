@@ -1,0 +1,134 @@
+"""What training looked like: windowed miss rate, thresholds and wins, against the law.
+
+Where thresholds stay within their bounds, what each feature's threshold rises in steady state it
+also falls, so the miss rate settles at ``Hyperparameters.law_miss_rate`` and all features win
+equally often, whatever they have learned. The approach to that law is what tells runs apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from codegen.model import Hyperparameters
+from codegen.records import MISS, Results
+
+Float64Array = npt.NDArray[np.float64]
+Int64Array = npt.NDArray[np.int64]
+
+WINDOW: Final = 1000
+"""Compared events in a window: those that hit or missed, so no border events and no bad ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """One row per window of WINDOW compared events; the last window may be shorter."""
+
+    compared: Int64Array
+    """(windows,): compared events in the window."""
+    misses: Int64Array
+    """(windows,)."""
+    wins: Int64Array
+    """(windows, features): hits of each feature."""
+    thresholds: Float64Array
+    """(windows, features): thresholds at the end of the window, cosine."""
+
+    @property
+    def events(self) -> Int64Array:
+        """(windows,): compared events up to the end of each window."""
+        return np.cumsum(self.compared)
+
+    @property
+    def miss_rate(self) -> Float64Array:
+        """(windows,): misses over compared events."""
+        return self.misses / self.compared
+
+    @property
+    def mean_threshold(self) -> Float64Array:
+        """(windows,): mean over all features."""
+        return np.asarray(self.thresholds.mean(axis=1))
+
+    @property
+    def steady_miss_rate(self) -> float:
+        """Misses over compared events in the last quarter of the windows."""
+        last = self._last_quarter
+        return float(self.misses[last].sum() / self.compared[last].sum())
+
+    @property
+    def steady_wins(self) -> Int64Array:
+        """(features,): hits of each feature in the last quarter of the windows."""
+        return np.asarray(self.wins[self._last_quarter].sum(axis=0))
+
+    @property
+    def threshold_slope(self) -> float:
+        """Change of the mean threshold per compared event over the last quarter (least squares)."""
+        last = self._last_quarter
+        x = self.events[last] - self.events[last].mean()
+        spread = float(x @ x)
+        return float(x @ self.mean_threshold[last]) / spread if spread > 0.0 else 0.0
+
+    def converged(self, params: Hyperparameters, tolerance: float = 0.002) -> bool:
+        """Whether the last quarter obeys the law: miss rate within `tolerance`, thresholds at rest.
+
+        Free thresholds move by ``(law - miss rate) * (delta_i / N + delta_e)`` per event, so the
+        slope may be what `tolerance` times that factor gives. A slope at rest with another miss
+        rate means saturated thresholds.
+        """
+        pace = params.delta_i / params.neurons + params.delta_e
+        near = abs(self.steady_miss_rate - params.law_miss_rate) <= tolerance
+        return near and abs(self.threshold_slope) <= tolerance * pace
+
+    @property
+    def _last_quarter(self) -> slice:
+        return slice(3 * self.compared.size // 4, None)
+
+
+class SignalsRecorder:
+    """Collects `Signals` while training runs; feed it chunks of at most `remaining` events."""
+
+    def __init__(self, features: int) -> None:
+        self._features = features
+        self._compared: list[int] = []
+        self._misses: list[int] = []
+        self._wins: list[Int64Array] = []
+        self._thresholds: list[Float64Array] = []
+        self._open_window()
+
+    @property
+    def remaining(self) -> int:
+        """Compared events until the open window is full; never 0."""
+        return WINDOW - int(self._hits.sum()) - self._missed
+
+    def record(self, results: Results, thresholds: Float64Array) -> None:
+        """Note the results of a chunk and the (features,) thresholds after it."""
+        self._hits += np.bincount(results[results >= 0], minlength=self._features)
+        self._missed += int(np.count_nonzero(results == MISS))
+        self._last_thresholds = thresholds
+        if self.remaining <= 0:
+            self._close_window()
+
+    def finish(self) -> Signals:
+        """Everything recorded. A window still open becomes the last row."""
+        if self.remaining < WINDOW:
+            self._close_window()
+        shape = (len(self._compared), self._features)
+        return Signals(
+            np.array(self._compared, np.int64),
+            np.array(self._misses, np.int64),
+            np.array(self._wins, np.int64).reshape(shape),
+            np.array(self._thresholds, np.float64).reshape(shape),
+        )
+
+    def _open_window(self) -> None:
+        self._hits = np.zeros(self._features, np.int64)
+        self._missed = 0
+
+    def _close_window(self) -> None:
+        self._compared.append(int(self._hits.sum()) + self._missed)
+        self._misses.append(self._missed)
+        self._wins.append(self._hits)
+        self._thresholds.append(self._last_thresholds)
+        self._open_window()

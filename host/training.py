@@ -1,0 +1,133 @@
+"""Recordings to a model: one loop for the float model and the integer twin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from codegen import qformat
+from codegen.errors import FeastError
+from codegen.model import Arithmetic, Hyperparameters, Model, Training
+from codegen.options import Options
+from codegen.quantise import quantise
+from codegen.records import Events, Results
+from codegen.twin import Twin
+from host.console import Progress, silent
+from host.datasets import Source
+from host.feast import FloatFeast, initial_model
+from host.signals import Signals, SignalsRecorder
+
+
+class Learner(Protocol):
+    """A network that learns from the events it steps."""
+
+    def step(self, events: Events) -> Results:
+        """Step events in order; int16 (n,) results."""
+
+    def reset(self) -> None:
+        """Begin a new recording; what was learned is kept."""
+
+    @property
+    def thresholds(self) -> npt.NDArray[np.float64]:
+        """(features,) copy, cosine."""
+
+    def to_model(self, training: Training) -> Model:
+        """Freeze what was learned."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """A model and how it came about."""
+
+    model: Model
+    signals: Signals
+    skipped: int
+    """Bad events left out over all epochs; 0 unless the source skips them."""
+
+
+class FixedLearner:
+    """The integer twin as a Learner. Its models hold Q15 and Q30 numbers, exact when quantised again."""
+
+    def __init__(self, model: Model) -> None:
+        """Raises FeastError for parameters that the fixed-point formats cannot express."""
+        self._model = model
+        self._twin = Twin(quantise(model)[0], Options(learning=True))
+
+    def step(self, events: Events) -> Results:
+        """Step events in order; int16 (n,) results."""
+        return self._twin.step(events)
+
+    def reset(self) -> None:
+        """Begin a new recording; what was learned is kept."""
+        self._twin.reset()
+
+    @property
+    def thresholds(self) -> npt.NDArray[np.float64]:
+        """float64 (features,): a copy of the thresholds, cosine."""
+        return np.asarray(self._twin.thresholds / float(qformat.UNIT))
+
+    def to_model(self, training: Training) -> Model:
+        """Freeze what was learned; weights keep the small deviation from unit norm that Q15 has."""
+        weights = self._twin.weights / 2.0**qformat.WEIGHT_BITS
+        return Model(self._model.params, self._model.sensor, weights, self.thresholds, training)
+
+
+def training_part(source: Source) -> Source:
+    """The `train` split of a source that has one, else the whole source."""
+    return source.splits.get("train", source)
+
+
+def train(
+    source: Source,
+    params: Hyperparameters,
+    *,
+    epochs: int = 1,
+    seed: int = 0,
+    arithmetic: Arithmetic = "float",
+    progress: Progress = silent,
+) -> TrainingResult:
+    """Learn features from every recording of `training_part(source)`, `epochs` times.
+
+    Each epoch takes the recordings in its own `training_order`; surfaces are reset before each,
+    events are never reordered. `progress` counts recordings. Raises FeastError for parameters out
+    of range, bad recordings, or if no event of the source has a full context (border `skip`).
+    """
+    if epochs < 1:
+        raise FeastError(f"epochs {epochs}: expected 1 or more")
+    if seed < 0:
+        raise FeastError(f"seed {seed}: expected 0 or more")
+    part = training_part(source)
+    start = initial_model(params, part.sensor, seed)
+    learner: Learner = FixedLearner(start) if arithmetic == "fixed" else FloatFeast(start, learning=True)
+    recorder = SignalsRecorder(params.features)
+    events = skipped = done = 0
+    for epoch in range(epochs):
+        for stream in part.shuffled(seed, epoch):
+            _learn(learner, stream.events, recorder)
+            events += stream.events.size
+            skipped += stream.skipped
+            done += 1
+            progress(done, epochs * len(part))
+    signals = recorder.finish()
+    if signals.compared.size == 0:
+        raise FeastError(
+            f"{part.spec}: nothing learned: no event on the {part.sensor} sensor is {params.radius} pixels "
+            f"from its border; use border zero or a smaller radius"
+        )
+    training = Training(
+        part.spec, len(part), events, epochs, seed, arithmetic, miss_rate=signals.steady_miss_rate
+    )
+    return TrainingResult(learner.to_model(training), signals, skipped)
+
+
+def _learn(learner: Learner, events: Events, recorder: SignalsRecorder) -> None:
+    """Step one recording in chunks that end where windows of the signals do."""
+    learner.reset()
+    start = 0
+    while start < events.size:
+        chunk = events[start : start + recorder.remaining]
+        recorder.record(learner.step(chunk), learner.thresholds)
+        start += chunk.size
