@@ -1,0 +1,255 @@
+/* FEAST 8x6, 6 features of 3x3: time, surface and selection.
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build e7f2a7470f8d6572. */
+
+#include "feast_internal.h"
+
+#include <string.h>
+
+/* ---- Time and surface: docs/numerics.md sections 2 and 3 -------------------------------------------- */
+
+/* Halves the values of a row `octaves` times, truncating magnitudes. */
+static void age_row(int16_t *row, uint64_t octaves)
+{
+    if (octaves >= FEAST_DEAD_OCTAVES) {
+        memset(row, 0, FEAST_STRIDE * sizeof row[0]);
+        return;
+    }
+    for (uint32_t i = 0; i < FEAST_STRIDE; i++) {
+        row[i] = (int16_t)(row[i] >> octaves);
+    }
+}
+
+/* Brings rows up to the present octave. Rows age only when touched, each at most once an octave. */
+static void age_rows(feast_t *self, uint32_t first, uint32_t count)
+{
+    const uint32_t now = (uint32_t)self->octave;
+    for (uint32_t row = first; row < first + count; row++) {
+        if (self->row_octave[row] != now) {
+            age_row(&self->surface[row * FEAST_STRIDE], now - self->row_octave[row]);
+            self->row_octave[row] = now;
+        }
+    }
+}
+
+/* Rows remember only the low 32 bits of their octave. So that these never alias, all rows are brought up
+ * to date whenever the high bits change: once in 2^32 octaves, or after a silence as long. */
+static void age_all_rows(feast_t *self, uint64_t octave)
+{
+    const uint64_t epoch = self->octave & ~(uint64_t)UINT32_MAX;
+    for (uint32_t row = 0; row < FEAST_SURFACES * FEAST_SENSOR_HEIGHT; row++) {
+        age_row(&self->surface[row * FEAST_STRIDE], octave - (epoch | self->row_octave[row]));
+        self->row_octave[row] = (uint32_t)octave;
+    }
+}
+
+/* Moves octave and phase on by `elapsed_us`. Up to 2^23 us (8 s) 32-bit arithmetic does. */
+static void advance(feast_t *self, uint64_t elapsed_us)
+{
+    uint64_t octave = self->octave;
+    if (elapsed_us < ((uint64_t)1 << 23)) {
+        const uint32_t position = self->phase + ((uint32_t)elapsed_us << 8);
+        if (position < FEAST_OCTAVE_Q8) {
+            self->phase = position;
+            return;
+        }
+        octave += position / FEAST_OCTAVE_Q8;
+        self->phase = position % FEAST_OCTAVE_Q8;
+    } else {
+        /* elapsed * 2^8 may not fit 64 bits: split off the whole multiples of the octave length first. */
+        const uint64_t position = ((elapsed_us % FEAST_OCTAVE_Q8) << 8) + self->phase;
+        octave += ((elapsed_us / FEAST_OCTAVE_Q8) << 8) + position / FEAST_OCTAVE_Q8;
+        self->phase = (uint32_t)(position % FEAST_OCTAVE_Q8);
+    }
+    if ((octave >> 32) != (self->octave >> 32)) {
+        age_all_rows(self, octave);
+    }
+    self->octave = octave;
+}
+
+static int16_t mantissa(uint32_t phase)
+{
+    return (int16_t)feast_mantissas[((uint64_t)phase * FEAST_FRACTION_FACTOR) >> 32];
+}
+
+/* ---- Selection: docs/numerics.md sections 4 and 5 --------------------------------------------------- */
+
+/* Product of a patch with the weights that face it, `weights` pointing at row `patch->top` of a feature. */
+static int32_t dot_product(const feast_patch_t *patch, const int16_t *weights)
+{
+    const int16_t *cells = patch->cells;
+    int32_t sum = 0;
+    for (uint32_t row = 0; row < patch->rows; row++) {
+        for (uint32_t i = 0; i < FEAST_SIDE; i++) {
+            sum += (int32_t)cells[i] * weights[i];
+        }
+        cells += FEAST_STRIDE;
+        weights += FEAST_SIDE;
+    }
+    return sum;
+}
+
+static uint32_t square_root(uint32_t value)
+{
+    uint32_t root = 0;
+    for (uint32_t bit = (uint32_t)1 << 30; bit != 0u; bit >>= 2) {
+        if (value >= root + bit) {
+            value -= root + bit;
+            root = (root >> 1) + bit;
+        } else {
+            root >>= 1;
+        }
+    }
+    return root;
+}
+
+static feast_norm_t patch_norm(const feast_patch_t *patch)
+{
+    const int16_t *cells = patch->cells;
+    uint32_t squares = 0;
+    for (uint32_t row = 0; row < patch->rows; row++) {
+        for (uint32_t i = 0; i < FEAST_SIDE; i++) {
+            squares += (uint32_t)((int32_t)cells[i] * cells[i]);
+        }
+        cells += FEAST_STRIDE;
+    }
+    feast_norm_t norm = { .r = 0, .k = 0 };
+    while (squares < ((uint32_t)1 << 30)) {
+        squares <<= 2;
+        norm.k++;
+    }
+    norm.r = square_root(squares);
+    return norm;
+}
+
+typedef struct {
+    int32_t feature; /* FEAST_NONE if no feature was in range */
+    int32_t dot;
+} winner_t;
+
+/* The nearest feature of a bank. */
+static winner_t nearest(const feast_t *self, uint32_t bank, const feast_patch_t *patch)
+{
+    winner_t winner = { .feature = FEAST_NONE, .dot = INT32_MIN };
+    for (uint32_t n = bank * FEAST_NEURONS; n < (bank + 1u) * FEAST_NEURONS; n++) {
+        const int32_t dot = dot_product(patch, feast_weights_of(self, n) + patch->top * FEAST_SIDE);
+        if (dot > winner.dot) {
+            winner.feature = (int32_t)n;
+            winner.dot = dot;
+        }
+    }
+    return winner;
+}
+
+/* The nearest feature of a bank among those in range of their selection thresholds. */
+static winner_t nearest_in_range(const feast_t *self, uint32_t bank, const feast_patch_t *patch, feast_norm_t norm)
+{
+    const int32_t *thresholds = feast_thresholds_of(self);
+    const int64_t scale = (int64_t)1 << (15u + norm.k);
+    winner_t winner = { .feature = FEAST_NONE, .dot = INT32_MIN };
+    for (uint32_t n = bank * FEAST_NEURONS; n < (bank + 1u) * FEAST_NEURONS; n++) {
+        const int32_t dot = dot_product(patch, feast_weights_of(self, n) + patch->top * FEAST_SIDE);
+        if (dot > winner.dot && dot * scale >= (int64_t)thresholds[n] * (int64_t)norm.r) {
+            winner.feature = (int32_t)n;
+            winner.dot = dot;
+        }
+    }
+    return winner;
+}
+
+static void count_compared(feast_t *self, bool missed)
+{
+    self->window_events++;
+    self->window_misses = (uint16_t)(self->window_misses + (missed ? 1u : 0u));
+    if (self->window_events == FEAST_WINDOW_EVENTS) {
+        self->last_window_misses = self->window_misses;
+        self->window_events = 0;
+        self->window_misses = 0;
+    }
+}
+
+static int16_t compare(feast_t *self, uint32_t bank, const feast_patch_t *patch)
+{
+    feast_norm_t norm = { .r = 0, .k = 0 };
+    winner_t winner;
+    if (self->learning) {
+        norm = patch_norm(patch);
+        winner = nearest_in_range(self, bank, patch, norm);
+    } else {
+        winner = nearest(self, bank, patch);
+    }
+    const bool missed = winner.feature == FEAST_NONE;
+    count_compared(self, missed);
+    if (missed) {
+        self->misses++;
+    } else {
+        self->wins[winner.feature]++;
+    }
+    if (self->learning && missed) {
+        feast_learn_miss(self, bank);
+    } else if (self->learning) {
+        feast_learn_hit(self, (uint32_t)winner.feature, patch, winner.dot, norm);
+    } else {
+        /* frozen for now: nothing adapts */
+    }
+    return missed ? FEAST_MISS : (int16_t)winner.feature;
+}
+
+/* ---- Public ----------------------------------------------------------------------------------------- */
+
+void feast_init(feast_t *self)
+{
+    memset(self, 0, sizeof *self);
+    self->learning = true;
+    feast_learn_init(self);
+}
+
+void feast_reset(feast_t *self)
+{
+    self->started = false;
+    self->t_us = 0;
+    self->octave = 0;
+    self->phase = 0;
+    memset(self->row_octave, 0, sizeof self->row_octave);
+    memset(self->surface, 0, sizeof self->surface);
+}
+
+int16_t feast_step(feast_t *self, const feast_event_t *event)
+{
+    if (event->x >= FEAST_SENSOR_WIDTH || event->y >= FEAST_SENSOR_HEIGHT) {
+        self->outside++;
+        return FEAST_OUTSIDE;
+    }
+    if (self->started && event->t_us < self->t_us) {
+        self->backwards++;
+        return FEAST_BACKWARDS;
+    }
+    if (self->started) {
+        advance(self, event->t_us - self->t_us);
+    }
+    self->started = true;
+    self->t_us = event->t_us;
+
+    const uint32_t x = event->x;
+    const uint32_t y = event->y;
+    const uint32_t top = y < FEAST_RADIUS ? FEAST_RADIUS - y : 0u;
+    const uint32_t below = FEAST_SENSOR_HEIGHT - 1u - y;
+    const uint32_t bottom = below < FEAST_RADIUS ? FEAST_RADIUS - below : 0u;
+    const uint32_t bank = event->polarity != 0u ? 1u : 0u;
+    const uint32_t surface_row = bank * FEAST_SENSOR_HEIGHT + y;
+    const uint32_t first_row = surface_row + top - FEAST_RADIUS;
+    const uint32_t rows = FEAST_SIDE - top - bottom;
+    age_rows(self, first_row, rows);
+    self->surface[surface_row * FEAST_STRIDE + FEAST_MARGIN + x] = mantissa(self->phase);
+
+    if (rows < FEAST_SIDE || x < FEAST_RADIUS || x + FEAST_RADIUS >= FEAST_SENSOR_WIDTH) {
+        self->border++;
+        return FEAST_BORDER;
+    }
+
+    const feast_patch_t patch = {
+        .cells = &self->surface[first_row * FEAST_STRIDE + FEAST_MARGIN + x - FEAST_RADIUS],
+        .top = top,
+        .rows = rows,
+    };
+    return compare(self, bank, &patch);
+}

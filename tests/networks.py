@@ -1,0 +1,101 @@
+"""Models and event streams for tests: seeded, and as hypothesis strategies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from codegen.model import Hyperparameters, Model, Sensor, Training
+from codegen.records import EVENT_DTYPE, Events
+
+UNTRAINED = Training("test", 0, 0, 1, 0, "fixed", 0.0)
+
+
+def make_model(
+    sensor: Sensor = Sensor(34, 34), seed: int = 0, threshold: float = 0.5, **params: Any
+) -> Model:
+    """A model of random unit weights, signed ones for `signed` polarity."""
+    rng = np.random.default_rng(seed)
+    hyper = Hyperparameters(**params)
+    draw = rng.normal if hyper.polarity == "signed" else rng.random
+    weights = draw(size=(hyper.features, hyper.dims))
+    weights /= np.linalg.norm(weights, axis=1)[:, None]
+    return Model(hyper, sensor, weights, np.full(hyper.features, threshold), UNTRAINED)
+
+
+def make_events(
+    count: int, sensor: Sensor = Sensor(34, 34), seed: int = 0, mean_gap_us: float = 70.0
+) -> Events:
+    """Random events in time order, at random pixels, starting at a random time."""
+    rng = np.random.default_rng(seed)
+    events = np.zeros(count, EVENT_DTYPE)
+    events["t_us"] = 1000 + np.cumsum(rng.exponential(mean_gap_us, count)).astype(np.uint64)
+    events["x"] = rng.integers(0, sensor.width, count)
+    events["y"] = rng.integers(0, sensor.height, count)
+    events["polarity"] = rng.integers(0, 2, count)
+    return events
+
+
+GAPS_US = st.one_of(
+    st.integers(0, 200),
+    st.integers(0, 100_000),
+    st.integers(0, 2**24),
+    st.integers(0, 2**58),
+    st.sampled_from([2**23 - 1, 2**23, 2**32 - 1, 2**32, 2**55, 2**56]),
+)
+"""Time steps: dense, sparse, and across every branch of the octave arithmetic."""
+
+
+@st.composite
+def event_streams(draw: st.DrawFn, sensor: Sensor, max_size: int = 120) -> Events:
+    """Events that are mostly valid; some lie off the sensor or run backwards, times reach 2^64 - 1."""
+    steps = draw(
+        st.lists(
+            st.tuples(
+                GAPS_US,
+                st.integers(0, sensor.width + (sensor.width > 2)),
+                st.integers(0, sensor.height),
+                st.integers(0, 255),
+                st.integers(0, 19),
+            ),
+            max_size=max_size,
+        )
+    )
+    events = np.zeros(len(steps), EVENT_DTYPE)
+    now = draw(st.one_of(st.just(0), st.integers(0, 2**40), st.integers(0, 2**64 - 1)))
+    for i, (gap, x, y, polarity, kind) in enumerate(steps):
+        now = min(now + gap, 2**64 - 1)
+        earlier = now - min(now, gap + 1)
+        events[i] = (earlier if kind == 0 else now, x, y, polarity)
+    return events
+
+
+@st.composite
+def models(draw: st.DrawFn) -> Model:
+    """Models over the whole range of what fixed point accepts, with extreme weights and thresholds among them."""
+    sensor = Sensor(draw(st.integers(1, 40)), draw(st.integers(1, 40)))
+    params = Hyperparameters(
+        neurons=draw(st.integers(1, 9)),
+        radius=draw(st.integers(1, 7)),
+        tau_us=draw(st.sampled_from([10.0, 137.0, 1000.0, 20_000.0, 1e6, 1e7])),
+        eta=draw(st.sampled_from([1e-5, 1e-4, 1e-3, 0.01, 0.1])),
+        delta_i=draw(st.sampled_from([1e-6, 1e-3, 0.1, 1.0])),
+        delta_e=draw(st.sampled_from([1e-6, 3e-3, 0.1, 1.0])),
+        polarity=draw(st.sampled_from(["merged", "separate", "signed"])),
+        border=draw(st.sampled_from(["zero", "skip"])),
+    )
+    kind = draw(st.sampled_from(["uniform", "normal", "one hot", "flat"]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = (params.features, params.dims)
+    if kind == "one hot":
+        weights = np.zeros(shape)
+        weights[np.arange(shape[0]), rng.integers(0, shape[1], shape[0])] = rng.choice([-1.0, 1.0], shape[0])
+    elif kind == "flat":
+        weights = np.ones(shape)
+    else:
+        weights = rng.random(shape) if kind == "uniform" else rng.normal(size=shape)
+    weights /= np.linalg.norm(weights, axis=1)[:, None]
+    thresholds = rng.choice([-1.0, -0.2, 0.0, 0.5, 0.9, 1.0], params.features)
+    return Model(params, sensor, weights, thresholds, UNTRAINED)

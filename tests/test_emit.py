@@ -1,0 +1,146 @@
+"""Emission: deterministic text, reviewed goldens, and a folder that is only ever whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from codegen.boards import get_board
+from codegen.emit import write
+from codegen.errors import FeastError
+from codegen.model import Sensor
+from codegen.native import WARNINGS, build_native
+from codegen.options import Options
+from codegen.plan import make_plan, struct_bytes
+from codegen.quantise import quantise
+from codegen.render import MANIFEST, render
+from tests.networks import make_model
+
+GOLDEN = Path(__file__).parent / "golden"
+SMALL = {"radius": 1, "neurons": 3, "tau_us": 5000.0}
+VARIANTS = {
+    "frozen": (make_model(Sensor(8, 6), **SMALL), Options()),
+    "learning": (
+        make_model(Sensor(8, 6), **SMALL, polarity="separate", border="skip"),
+        Options(learning=True),
+    ),
+}
+
+
+def emitted(variant: str) -> dict[str, str]:
+    model, options = VARIANTS[variant]
+    return render(make_plan(quantise(model)[0], None, options))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_emitted_text_is_the_reviewed_one(variant: str) -> None:
+    """After an intended change: UPDATE_GOLDEN=1 ./run test tests/test_emit.py, then review the diff."""
+    folder = GOLDEN / variant
+    files = emitted(variant)
+    if os.environ.get("UPDATE_GOLDEN"):
+        write(files, folder)
+    stored = {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
+    assert stored == files
+
+
+def test_emission_is_deterministic_and_names_nothing_of_this_machine() -> None:
+    for variant in VARIANTS:
+        files = emitted(variant)
+        assert files == emitted(variant)
+        text = "\n".join(files.values())
+        assert str(Path.home()) not in text and os.uname().nodename not in text
+        assert not re.search(r"20\d\d-\d\d-\d\d", text)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_compiles_with_a_bare_compiler_and_every_warning(
+    tmp_path: Path, variant: str, compiler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        subprocess.run([compiler, "--version"], capture_output=True, check=True)
+    except FileNotFoundError:
+        pytest.skip(f"{compiler} is not installed")
+    monkeypatch.setenv("CC", compiler)
+    for optimise in ("-O0", "-O2", "-Os", "-O3"):
+        native = build_native(emitted(variant), optimise)
+        model, options = VARIANTS[variant]
+        assert native.ram_bytes == make_plan(quantise(model)[0], None, options).ram_bytes
+    assert "-Wconversion" in WARNINGS
+
+
+def test_public_names_are_prefixed() -> None:
+    for variant in VARIANTS:
+        for path, text in emitted(variant).items():
+            if path.startswith("include/"):
+                code = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+                for name in re.findall(r"#define (\w+)|^\w[\w ]*?[ *](\w+)\(|^} (\w+);", code, flags=re.M):
+                    assert "".join(name).lower().startswith("feast"), name
+
+
+def test_second_emission_leaves_unchanged_files_untouched(tmp_path: Path) -> None:
+    files = emitted("learning")
+    first = write(files, tmp_path / "lib")
+    assert set(first.written) == set(files)
+    stamps = {path: (tmp_path / "lib" / path).stat().st_mtime_ns for path in files}
+    second = write(files, tmp_path / "lib")
+    assert second.written == () and set(second.unchanged) == set(files)
+    assert stamps == {path: (tmp_path / "lib" / path).stat().st_mtime_ns for path in files}
+
+
+def test_files_of_an_earlier_emission_are_removed(tmp_path: Path) -> None:
+    write(emitted("learning"), tmp_path)
+    assert write(emitted("frozen"), tmp_path).removed == ("src/feast_learn.c",)
+    assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == set(
+        emitted("frozen")
+    )
+
+
+def test_foreign_folders_are_refused_untouched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(FeastError, match="not an emitted library"):
+        write(emitted("frozen"), tmp_path)
+    with pytest.raises(FeastError, match="is a file"):
+        write(emitted("frozen"), tmp_path / "thesis.tex")
+    (tmp_path / MANIFEST).write_text('{"files": ["../thesis.tex"]}')
+    with pytest.raises(FeastError, match="outside its folder"):
+        write(emitted("frozen"), tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [MANIFEST, "thesis.tex"]
+
+
+def test_a_model_too_large_for_the_board_is_refused_with_what_fits() -> None:
+    model = make_model(neurons=2000)
+    with pytest.raises(
+        FeastError, match=r"too large for netduinoplus2.*RAM.*up to (\d+) neurons would fit"
+    ) as error:
+        make_plan(quantise(model)[0], get_board("netduinoplus2"), Options(learning=True))
+    fits = int(re.search(r"up to (\d+) neurons", str(error.value))[1])  # type: ignore[index]
+    make_plan(quantise(make_model(neurons=fits))[0], get_board("netduinoplus2"), Options(learning=True))
+    with pytest.raises(FeastError, match="too large"):
+        make_plan(
+            quantise(make_model(neurons=fits + 1))[0], get_board("netduinoplus2"), Options(learning=True)
+        )
+    wide = make_model(Sensor(640, 480), neurons=1)
+    with pytest.raises(FeastError, match="time surface alone"):
+        make_plan(quantise(wide)[0], get_board("netduinoplus2"), Options())
+
+
+def test_build_id_follows_geometry_and_options_not_weights_or_board() -> None:
+    def build_id(options: Options = Options(), board: str | None = None, **params: object) -> str:
+        quant = quantise(make_model(**params))[0]  # type: ignore[arg-type]
+        return make_plan(quant, get_board(board) if board else None, options).build_id
+
+    assert build_id() == build_id(seed=5) == build_id(board="mps2_an386")
+    ids = [build_id(), build_id(Options(True)), build_id(Options(select="threshold"))]
+    ids += [build_id(neurons=8), build_id(radius=4), build_id(tau_us=1e4), build_id(polarity="signed")]
+    ids += [build_id(border="skip"), build_id(sensor=Sensor(34, 33))]
+    assert len(set(ids)) == len(ids)
+
+
+def test_struct_size_is_a_multiple_of_its_alignment() -> None:
+    plan = make_plan(quantise(make_model(neurons=1, radius=1, sensor=Sensor(3, 3)))[0], None, Options())
+    assert struct_bytes(plan.members) % 8 == 0

@@ -1,0 +1,122 @@
+"""The model file: what is written is read back, and nothing else is accepted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codegen.errors import FeastError
+from codegen.model import Sensor, check_hyperparameters, load_model, save_model
+from tests.networks import make_model
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    for polarity in ("merged", "separate", "signed"):
+        model = make_model(polarity=polarity, radius=2, neurons=3)
+        path = tmp_path / f"{polarity}.npz"
+        save_model(model, path)
+        loaded = load_model(path)
+        assert (loaded.params, loaded.sensor, loaded.training) == (model.params, model.sensor, model.training)
+        np.testing.assert_array_equal(loaded.weights, model.weights)
+        np.testing.assert_array_equal(loaded.thresholds, model.thresholds)
+        assert loaded.model_id == model.model_id
+
+
+def test_same_content_same_id_and_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        save_model(make_model(), tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    assert make_model().model_id != make_model(seed=1).model_id
+    assert make_model().model_id != make_model(eta=0.002).model_id
+
+
+@settings(max_examples=150, deadline=None)
+@given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_flipped_bits_are_refused(tmp_path_factory: Any, position: float, bit: int) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    path = folder / "flipped.npz"
+    model = make_model(radius=1, neurons=2)
+    save_model(model, path)
+    content = bytearray(path.read_bytes())
+    content[int(position * len(content))] ^= 1 << bit
+    path.write_bytes(content)
+    try:
+        loaded = load_model(path)
+    except FeastError as error:
+        assert str(error).startswith(str(path)) and "\n" not in str(error)
+    else:  # a bit that zip does not use, such as a time stamp
+        assert loaded.model_id == model.model_id
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"radius": 0}, "radius.*got 0"),
+        ({"neurons": "16"}, "neurons"),
+        ({"tau_us": -1.0}, "tau_us"),
+        ({"polarity": "both"}, "polarity"),
+        ({"neurons": 17}, "weights have shape"),
+        ({"extra": 1}, "extra"),
+    ],
+)
+def test_hostile_headers_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    path = tmp_path / "model.npz"
+    save_model(make_model(), path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    header = json.loads(arrays["header"].tobytes())
+    header["hyperparameters"] |= change
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(path, **arrays)
+    with pytest.raises(FeastError, match=message):
+        load_model(path)
+
+
+@pytest.mark.parametrize("array", ["weights", "thresholds"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3.0])
+def test_hostile_numbers_are_refused(tmp_path: Path, array: str, value: float) -> None:
+    model = make_model()
+    numbers = getattr(model, array).copy()
+    numbers.flat[5] = value
+    path = tmp_path / "model.npz"
+    save_model(dataclasses.replace(model, **{array: numbers}), path)
+    with pytest.raises(FeastError, match=str(path)):
+        load_model(path)
+
+
+def test_pickles_and_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.npz"
+    with pytest.raises(FeastError, match="no such model file"):
+        load_model(path)
+    for content in (b"", b"hello", b"PK\x03\x04" + bytes(40)):
+        path.write_bytes(content)
+        with pytest.raises(FeastError, match="not a"):
+            load_model(path)
+    np.save(tmp_path / "object.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(FeastError, match="not a"):
+        load_model(tmp_path / "object.npy")
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
+    with pytest.raises(FeastError, match="cannot write"):
+        save_model(make_model(), tmp_path / "missing" / "model.npz")
+    assert not any(tmp_path.iterdir())
+
+
+def test_sensor_sizes() -> None:
+    assert Sensor.parse("346x260") == Sensor(346, 260)
+    for text in ("34", "0x4", "34x", "5000x1", "axb", "-1x4"):
+        with pytest.raises(FeastError, match="WIDTHxHEIGHT"):
+            Sensor.parse(text)
+
+
+def test_hyperparameters_are_checked_by_name() -> None:
+    with pytest.raises(FeastError, match="eta"):
+        check_hyperparameters(make_model(eta=float("nan")).params)
