@@ -31,8 +31,9 @@ uint32_t port_tx_dropped(void);
 /* Sleeps until an interrupt unless received bytes are waiting. */
 void port_idle(void);
 
-/* Ticks, counting up, wrapping at 2^24. Differences are exact: (after - before) & PORT_TICK_MASK.
- * port_tick_hz() ticks are one second. */
+/* Ticks of the main thread, counting up, wrapping at 2^24: time spent in the receive interrupt is left
+ * out. (after - before) & PORT_TICK_MASK is exact for up to 2^24 ticks; sums over many events need 64
+ * bits. port_tick_hz() ticks are one second. */
 #define PORT_TICK_MASK 0xFFFFFFu
 uint32_t port_ticks(void);
 uint32_t port_tick_hz(void);

@@ -1,0 +1,95 @@
+"""Compiles the runtime for one board and links it with src/ and the emitted library (an SCons script).
+
+Everything board-specific comes from the board's JSON file, which `python -m host.board_files` renders
+from boards.yaml.
+"""
+
+import sys
+from pathlib import Path
+
+from SCons.Script import AlwaysBuild, Default, DefaultEnvironment
+
+env = DefaultEnvironment()
+platform_dir = Path(env.PioPlatform().get_dir())
+runtime_dir = platform_dir / "runtime"
+project_dir = Path(env.subst("$PROJECT_DIR"))
+generated_dir = Path(env.subst("$BUILD_DIR")) / "generated"
+board = env.BoardConfig().get("feast")
+
+library = Path(env.GetProjectConfig().get("platformio", "lib_dir")) / "feast"
+if not (library / "library.json").is_file():
+    sys.stderr.write(
+        f"Error: {library} holds no emitted library: run `codegen emit MODEL.npz --board {env['PIOENV']}` first\n"
+    )
+    env.Exit(1)
+
+
+def write_if_changed(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+write_if_changed(
+    generated_dir / "board.h",
+    "".join(f"#define {name} {value}\n" for name, value in board["header"].items()),
+)
+
+env.Replace(
+    AR="arm-none-eabi-gcc-ar",
+    AS="arm-none-eabi-gcc",
+    CC="arm-none-eabi-gcc",
+    CXX="arm-none-eabi-g++",
+    LINK="arm-none-eabi-gcc",
+    RANLIB="arm-none-eabi-gcc-ranlib",
+    OBJCOPY="arm-none-eabi-objcopy",
+    SIZETOOL="arm-none-eabi-size",
+    ARFLAGS=["rcD"],
+    PROGNAME="firmware",
+    PROGSUFFIX=".elf",
+)
+
+machine_flags = ["-mthumb", *board["machine_flags"]]
+env.Append(
+    CFLAGS=["-std=c11", "-Wstrict-prototypes", "-Wmissing-prototypes"],
+    CCFLAGS=[
+        *machine_flags,
+        "-O2",
+        "-g",
+        "-ffunction-sections",
+        "-fdata-sections",
+        "-fno-common",
+        "-Wall",
+        "-Wextra",
+        "-Wundef",
+        "-Wshadow",
+        "-Wconversion",
+        "-Werror",
+        # No path of this machine in the ELF: the same sources give the same bytes anywhere.
+        f"-ffile-prefix-map={project_dir}=firmware",
+        f"-ffile-prefix-map={project_dir.resolve()}=firmware",
+        f"-ffile-prefix-map={platform_dir}=firmware/platforms/{platform_dir.name}",
+    ],
+    CPPPATH=[str(runtime_dir), "$PROJECT_SRC_DIR", str(generated_dir)],
+    LINKFLAGS=[
+        *machine_flags,
+        "-nostartfiles",
+        "-nodefaultlibs",
+        "-Wl,--gc-sections",
+        "-Wl,--build-id=none",
+        "-Wl,--fatal-warnings",
+        "-Wl,-Map,$BUILD_DIR/firmware.map",
+        *(f"-Wl,--defsym={symbol}={value}" for symbol, value in board["symbols"].items()),
+    ],
+    # memcpy and memset, and 64-bit arithmetic.
+    LIBS=["c", "gcc"],
+)
+env.Replace(LDSCRIPT_PATH=str(runtime_dir / "link.ld"))
+
+sources = " ".join(f"+<{name}>" for name in board["sources"])
+env.BuildSources("$BUILD_DIR/runtime", str(runtime_dir), sources)
+
+firmware = env.BuildProgram()
+AlwaysBuild(env.Alias("nobuild", firmware))
+AlwaysBuild(env.Alias("size", firmware, env.VerboseAction("$SIZETOOL $SOURCE", "Size of $SOURCE")))
+Default(firmware)
