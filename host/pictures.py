@@ -20,6 +20,8 @@ import numpy.typing as npt
 from codegen.model import Sensor
 from codegen.records import Events, Results
 
+from host.signals import Signals
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -101,29 +103,20 @@ def space_time_picture(events: Events, colours: list[str], sensor: Sensor) -> st
     return _svg(figure)
 
 
-def learning_picture(
-    seen: npt.NDArray[np.float64],
-    miss_rate: npt.NDArray[np.float64],
-    thresholds: npt.NDArray[np.float64],
-    law: float,
-    colours: list[str],
-) -> str:
-    """Miss rate against the law (left, logarithmic) and all thresholds (right) over events seen, SVG.
-
-    ``seen``: (T,) events so far. ``miss_rate``: (T,) over the window before. ``thresholds``: (T, features).
-    """
+def learning_picture(signals: Signals, law: float, colours: list[str]) -> str:
+    """Miss rate against the law (left, logarithmic) and all thresholds (right) over compared events, SVG."""
     figure = _figure(9.6, 3.3)
     left, right = figure.subplots(1, 2)
-    thousands = seen / 1000.0
-    positive = np.maximum(miss_rate, 1e-4)
+    thousands = signals.events / 1000.0
+    miss_rate = np.maximum(signals.miss_rate, 0.5 / np.maximum(signals.compared, 1))  # none has no logarithm
     left.axhline(law, color=_INK, linewidth=1.2, linestyle=(0, (4, 3)))
-    left.plot(thousands, positive, color=ON_COLOUR, linewidth=1.6)
+    left.plot(thousands, miss_rate, color=ON_COLOUR, linewidth=1.0, alpha=0.9)
     left.set_yscale("log")
-    left.set_ylim(min(law, positive.min()) / 2.0, max(1.0, positive.max()))
+    left.set_ylim(min(law, miss_rate.min()) / 2.0, max(1.0, miss_rate.max()))
     left.set_title(f"miss rate (dashed: the law, {100 * law:.2f} %)", loc="left", color=_INK, fontsize=11)
     left.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-    for index in range(thresholds.shape[1]):
-        right.plot(thousands, thresholds[:, index], color=colours[index], linewidth=1.1)
+    for index, colour in enumerate(colours):
+        right.plot(thousands, signals.thresholds[:, index], color=colour, linewidth=1.0)
     right.set_title("selection thresholds", loc="left", color=_INK, fontsize=11)
     for axes in (left, right):
         axes.set_xlabel("thousand events", color=_INK, fontsize=9)

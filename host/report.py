@@ -16,6 +16,7 @@ from codegen.records import Events, Results
 from codegen.resources import resource
 from host import pictures
 from host.console import percent
+from host.signals import Signals
 
 FRAMES: Final = 6
 """Moments of a recording shown as still pictures."""
@@ -42,16 +43,6 @@ class Section:
 
 
 @dataclass(frozen=True, eq=False)
-class LearningCurve:
-    """Learning over time. ``seen`` (T,): events so far; ``miss_rate`` (T,): of the window that ends
-    there; ``thresholds`` (T, features)."""
-
-    seen: npt.NDArray[np.float64]
-    miss_rate: npt.NDArray[np.float64]
-    thresholds: npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
 class Exhibit:
     """One recording and the result of the frozen network for each of its events."""
 
@@ -67,7 +58,8 @@ class Report:
     title: str
     model: Model
     headline: tuple[Fact, ...]
-    curve: LearningCurve | None
+    signals: Signals | None
+    """Of the training that made the model; without them the page has no learning curve."""
     win_rates: npt.NDArray[np.float64]
     exhibit: Exhibit
     sections: tuple[Section, ...]
@@ -136,11 +128,10 @@ def _feature_cards(report: Report, colours: list[str]) -> list[dict[str, Any]]:
 
 
 def _learning(report: Report, colours: list[str]) -> str | None:
-    if report.curve is None:
+    if report.signals is None:
         return None
-    curve = report.curve
     law = report.model.params.law_miss_rate
-    return pictures.learning_picture(curve.seen, curve.miss_rate, curve.thresholds, law, colours)
+    return pictures.learning_picture(report.signals, law, colours)
 
 
 def _exhibit_pictures(exhibit: Exhibit, model: Model, colours: list[str]) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from codegen.model import Sensor
 
 SelectName = Literal["nearest", "threshold"]
 
-ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by `codegen train`.")]
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Model file written by `codegen train`.")
+]
 SourceArgument = Annotated[
     str,
     typer.Argument(
@@ -21,7 +23,9 @@ SourceArgument = Annotated[
         help="A file of events, a folder of class folders, tonic:NMNIST?save_to=DIR, sim:digits or sim:bars.",
     ),
 ]
-BoardOption = Annotated[str, typer.Option("--board", metavar="NAME", help="Target; `codegen boards` lists them.")]
+BoardOption = Annotated[
+    str, typer.Option("--board", metavar="NAME", help="Target; `codegen boards` lists them.")
+]
 LearningOption = Annotated[
     bool, typer.Option("--learning", help="Learn on the device: state in RAM instead of const tables.")
 ]

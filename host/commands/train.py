@@ -1,0 +1,117 @@
+"""`codegen train`: recordings to a model."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from codegen.model import Border, Hyperparameters, Polarity
+from host.commands.options import (
+    JsonOption,
+    SensorOption,
+    SkipOption,
+    SourceArgument,
+    check_output,
+    parse_sensor,
+)
+from host.console import count, note, percent, print_facts, print_json, progress
+
+DEFAULTS: Final = Hyperparameters()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(train)
+
+
+def train(
+    source: SourceArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Model file to write.")],
+    neurons: Annotated[int, typer.Option(help="Features per bank.")] = DEFAULTS.neurons,
+    radius: Annotated[
+        int, typer.Option(help="The context is a square of 2 * radius + 1 pixels.")
+    ] = DEFAULTS.radius,
+    tau_us: Annotated[float, typer.Option(help="Decay of the time surface, microseconds.")] = DEFAULTS.tau_us,
+    eta: Annotated[float, typer.Option(help="Learning rate of the winner.")] = DEFAULTS.eta,
+    delta_i: Annotated[
+        float, typer.Option(help="Rise of the winner's threshold on a hit.")
+    ] = DEFAULTS.delta_i,
+    delta_e: Annotated[float, typer.Option(help="Fall of all thresholds on a miss.")] = DEFAULTS.delta_e,
+    polarity: Annotated[
+        Polarity, typer.Option(help="One surface, one for each polarity, or one with signs.")
+    ] = DEFAULTS.polarity,
+    border: Annotated[
+        Border, typer.Option(help="Cells outside the sensor read 0, or such events are skipped.")
+    ] = DEFAULTS.border,
+    epochs: Annotated[int, typer.Option(help="Passes over the recordings.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the initial weights and the order of recordings.")] = 0,
+    fixed: Annotated[
+        bool, typer.Option("--fixed", help="Learn in the integer twin, as the device would.")
+    ] = False,
+    sensor: SensorOption = None,
+    skip_bad_events: SkipOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn features from recordings, without labels.
+
+    A folder with the splits train and test is learned from its train part.
+
+    Example: codegen train sim:digits -o model.npz --neurons 16 --tau-us 20000
+    """
+    from codegen.model import check_hyperparameters, save_model
+    from host.datasets import open_source
+    from host.training import train as learn
+
+    check_output(output)
+    params = Hyperparameters(neurons, radius, tau_us, eta, delta_i, delta_e, polarity, border)
+    check_hyperparameters(params)
+    recordings = open_source(source, parse_sensor(sensor), skip_bad_events)
+    start = time.perf_counter()
+    with progress("train: recordings") as report:
+        outcome = learn(
+            recordings,
+            params,
+            epochs=epochs,
+            seed=seed,
+            arithmetic="fixed" if fixed else "float",
+            progress=report,
+        )
+    seconds = time.perf_counter() - start
+    save_model(outcome.model, output)
+    training, signals = outcome.model.training, outcome.signals
+    if outcome.skipped:
+        note(f"codegen: {count(outcome.skipped)} bad events were left out")
+    if as_json:
+        print_json(
+            {
+                "model": str(output),
+                "model_id": outcome.model.model_id,
+                "source": training.source,
+                "recordings": training.recordings,
+                "events": training.events,
+                "skipped": outcome.skipped,
+                "epochs": training.epochs,
+                "features": params.features,
+                "arithmetic": training.arithmetic,
+                "miss_rate": training.miss_rate,
+                "law_miss_rate": params.law_miss_rate,
+                "threshold_slope": signals.threshold_slope,
+                "converged": signals.converged(params),
+                "seconds": round(seconds, 3),
+            }
+        )
+        return
+    print_facts(
+        {
+            "model": output,
+            "model id": outcome.model.model_id,
+            "learned": f"{params.features} features of {params.side}x{params.side} pixels, {training.arithmetic}",
+            "from": f"{count(training.events)} events, {count(training.recordings)} recordings of {training.source}",
+            "miss rate": f"{percent(training.miss_rate)} in the last quarter, law {percent(params.law_miss_rate)}"
+            + ("" if signals.converged(params) else ": not converged, more events or epochs may help"),
+            "time": f"{seconds:.1f} s",
+        }
+    )

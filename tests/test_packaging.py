@@ -1,0 +1,86 @@
+"""The wheel holds what the program needs, and works from there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-P", "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def shipped(folder: str) -> set[str]:
+    tracked = subprocess.run(
+        ["git", "ls-files", folder], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return set(tracked.stdout.split())
+
+
+def test_wheel_holds_code_templates_boards_and_firmware(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    resources = {name.removeprefix("codegen/_resources/") for name in names if "/_resources/" in name}
+    assert {"codegen/twin.py", "host/cli.py", "host/commands/train.py"} <= names
+    assert "boards.yaml" in resources
+    if (ROOT / ".git").exists():
+        assert shipped("templates") <= resources
+        firmware = shipped("firmware")
+        assert {"firmware/platformio.ini"} <= firmware
+        assert {name for name in firmware if not Path(name).name.startswith(".")} <= resources
+        assert shipped("codegen") | shipped("host") <= names
+
+
+def test_wheel_holds_nothing_generated(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert not [name for name in names if ".pio/" in name or "lib/feast" in name or "__pycache__" in name]
+    assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+
+
+def test_wheel_carries_licence(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (licence,) = [name for name in archive.namelist() if name.endswith("licenses/LICENSE")]
+    assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
+
+
+def test_command_runs_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    script = (
+        "import sys, codegen, host.cli; "
+        f"assert codegen.__file__.startswith({str(tmp_path)!r}), codegen.__file__; "
+        "sys.exit(host.cli.execute(sys.argv[1:]))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+
+    def codegen(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-P", "-c", script, *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    train = codegen("train", "sim:bars?count=2", "-o", "model.npz", "--neurons", "4", "--radius", "2")
+    assert (train.returncode, train.stderr) == (0, "")
+    emit = codegen("emit", "model.npz", "--board", "mps2_an386", "-o", "feast")
+    assert (emit.returncode, emit.stderr) == (0, "")
+    assert (tmp_path / "feast" / "include" / "feast.h").is_file()
+
+
+@pytest.mark.prove
+def test_pip_installs_into_a_new_environment(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    python = next(iter((tmp_path / "venv").glob("bin/python")), tmp_path / "venv" / "Scripts" / "python.exe")
+    subprocess.run([python, "-m", "pip", "install", "-q", str(ROOT)], check=True)
+    subprocess.run([python, "-m", "pip", "check"], check=True)
+    boards = subprocess.run(
+        [python.with_name("codegen"), "boards", "--json"], cwd=tmp_path, check=True, capture_output=True
+    )
+    assert b"mps2_an386" in boards.stdout
