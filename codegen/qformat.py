@@ -15,7 +15,7 @@ UNIT: Final = 2**UNIT_BITS
 TIME_BITS: Final = 8
 MANTISSAS: Final = 256
 MAX_SURFACE_BITS: Final = 14
-MAX_LEARNING_SHIFT: Final = 24
+MAX_LEARNING_SHIFT: Final = 16
 DEAD_OCTAVES: Final = 15
 """Octaves after which every surface value is 0."""
 WINDOW_EVENTS: Final = 1024
@@ -72,8 +72,8 @@ def mantissas(bits: int) -> npt.NDArray[np.uint16]:
 def learning_shift(eta: float, bits: int) -> int:
     """S of docs/numerics.md section 6: the largest shift for which decay and gain fit 16 bits.
 
-    >>> learning_shift(0.001, 12)
-    20
+    >>> learning_shift(0.001, 12), learning_shift(0.1, 12)
+    (16, 13)
     """
     shift = MAX_LEARNING_SHIFT
     while eta * 2.0 ** (15 + shift) * 1.25 > WEIGHT_MAX * 2.0 ** (bits - 1):

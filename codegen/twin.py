@@ -291,6 +291,12 @@ def _norm(context: Ints) -> tuple[int, int]:
 
 
 @jit()
+def _draw(x: int) -> int:
+    """The next number of the dither generator, below 2^32."""
+    return (1664525 * x + 1013904223) & 0xFFFFFFFF
+
+
+@jit()
 def _learn(w: Ints, context: Ints, dot: int, scale: tuple[int, int], counters: Ints, settings: Ints) -> None:
     """Section 6: move the winner `w` (in place) towards the context."""
     r, k = scale
@@ -303,11 +309,17 @@ def _learn(w: Ints, context: Ints, dot: int, scale: tuple[int, int], counters: I
     y = UNIT + ((UNIT - n2) >> 1)
     for _ in range(2):
         y = (y * (3 * UNIT - ((n2 * ((y * y) >> 30)) >> 30))) >> 31
-    decay = (UNIT - ((a * y) >> 30) + (1 << (29 - shift))) >> (30 - shift)
-    gain = min(32767, (((((eta * y) >> 30) * inv) << k) + (1 << (46 - shift))) >> (47 - shift))
-    dither = counters[_DITHER]
-    for i in range(len(w)):
-        dither = (1664525 * dither + 1013904223) & 0xFFFFFFFF
-        change = (gain * context[i] - decay * w[i] + (dither >> (32 - shift))) >> shift
-        w[i] = min(max(w[i] + change, -qformat.WEIGHT_MAX), qformat.WEIGHT_MAX)
-    counters[_DITHER] = dither
+    x = _draw(counters[_DITHER])
+    decay = (UNIT - ((a * y) >> 30) + (x >> (2 + shift))) >> (30 - shift)
+    x = _draw(x)
+    gain = min(32767, (((((eta * y) >> 30) * inv) << k) + ((x << 15) >> shift)) >> (47 - shift))
+    side = settings[_SIDE]
+    for row in range(side):
+        for column in range(side):
+            if column % 2 == 0:
+                x = _draw(x)
+            i = row * side + column
+            dither = (x & 0xFFFF if column % 2 == 0 else x >> 16) >> (16 - shift)
+            change = (gain * context[i] - decay * w[i] + dither) >> shift
+            w[i] = min(max(w[i] + change, -(2**15)), 2**15 - 1)
+    counters[_DITHER] = x

@@ -18,11 +18,10 @@
 #define FEAST_WINDOW_EVENTS 1024u
 #define FEAST_UNIT ((int32_t)1 << 30)
 #define FEAST_NONE (-1) /* no feature won */
-#define FEAST_WEIGHT_MAX 32767
 #define FEAST_ETA_Q30 1073742
 #define FEAST_DELTA_I_Q30 1073742
 #define FEAST_DELTA_E_Q30 3221225
-#define FEAST_LEARNING_SHIFT 22
+#define FEAST_LEARNING_SHIFT 16
 
 /* The bounds that keep every accumulator in 32 bits (docs/numerics.md section 9). */
 _Static_assert(FEAST_SIDE * ((1 << FEAST_SURFACE_BITS) - 1) < 65536, "context norm must fit 16 bits");

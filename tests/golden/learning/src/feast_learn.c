@@ -19,7 +19,13 @@ typedef struct {
     int32_t gain;
 } factors_t;
 
-static factors_t update_factors(int64_t dot, feast_norm_t norm, int64_t weight_norm2)
+/* The next number of the dither generator. */
+static uint32_t draw(uint32_t x)
+{
+    return 1664525u * x + 1013904223u;
+}
+
+static factors_t update_factors(feast_t *self, int64_t dot, feast_norm_t norm, int64_t weight_norm2)
 {
     const int64_t one = FEAST_UNIT;
     const int64_t eta = FEAST_ETA_Q30;
@@ -31,44 +37,48 @@ static factors_t update_factors(int64_t dot, feast_norm_t norm, int64_t weight_n
     int64_t scale = one + ((one - moved) >> 1); /* towards 1/sqrt(moved): two steps of Newton's method */
     scale = (scale * (3 * one - ((moved * ((scale * scale) >> 30)) >> 30))) >> 31;
     scale = (scale * (3 * one - ((moved * ((scale * scale) >> 30)) >> 30))) >> 31;
-    const int64_t decay = (one - ((keep * scale) >> 30) + ((int64_t)1 << (29 - FEAST_LEARNING_SHIFT)))
-                          >> (30 - FEAST_LEARNING_SHIFT);
-    const int64_t gain = (((eta * scale) >> 30) * inverse + ((int64_t)1 << (46 - FEAST_LEARNING_SHIFT)))
-                         >> (47 - FEAST_LEARNING_SHIFT);
-    return (factors_t){ .decay = (int32_t)decay, .gain = gain > 32767 ? 32767 : (int32_t)gain };
+
+    const uint32_t x = draw(self->dither);
+    self->dither = draw(x);
+    const int64_t decay = one - ((keep * scale) >> 30) + (x >> (2 + FEAST_LEARNING_SHIFT));
+    const int64_t gain = ((eta * scale) >> 30) * inverse + (((int64_t)self->dither << 15) >> FEAST_LEARNING_SHIFT);
+    const int64_t gain_qs = gain >> (47 - FEAST_LEARNING_SHIFT);
+    return (factors_t){
+        .decay = (int32_t)(decay >> (30 - FEAST_LEARNING_SHIFT)),
+        .gain = gain_qs > INT16_MAX ? INT16_MAX : (int32_t)gain_qs,
+    };
 }
 
-static int16_t clamp_weight(int32_t weight)
+/* A weight moved towards a cell; `dither` has 16 bits. */
+static int16_t moved_weight(int32_t weight, int32_t cell, factors_t factors, uint32_t dither)
 {
-    if (weight > FEAST_WEIGHT_MAX) {
-        return FEAST_WEIGHT_MAX;
-    }
-    return (int16_t)(weight < -FEAST_WEIGHT_MAX ? -FEAST_WEIGHT_MAX : weight);
+    const int32_t change = (factors.gain * cell - factors.decay * weight
+                            + (int32_t)(dither >> (16 - FEAST_LEARNING_SHIFT)))
+                           >> FEAST_LEARNING_SHIFT;
+    const int32_t moved = weight + change;
+    return (int16_t)(moved > INT16_MAX ? INT16_MAX : moved < INT16_MIN ? INT16_MIN : moved);
 }
 
 void feast_learn_hit(feast_t *self, uint32_t feature, const feast_patch_t *patch, int32_t dot, feast_norm_t norm)
 {
     static const int16_t off_sensor[FEAST_SIDE] = { 0 };
-    const factors_t factors = update_factors(dot, norm, (int64_t)self->norm2[feature]);
+    const factors_t factors = update_factors(self, dot, norm, (int64_t)self->norm2[feature]);
     int16_t *weights = &self->weights[feature * FEAST_DIMS];
-    uint32_t dither = self->dither;
-    uint32_t norm2 = 0;
+    uint32_t x = self->dither;
     for (uint32_t row = 0; row < FEAST_SIDE; row++) {
         const bool on_sensor = row >= patch->top && row < patch->top + patch->rows;
         const int16_t *cells = on_sensor ? &patch->cells[(row - patch->top) * FEAST_STRIDE] : off_sensor;
-        for (uint32_t i = 0; i < FEAST_SIDE; i++) {
-            dither = 1664525u * dither + 1013904223u;
-            const int32_t weight = weights[i];
-            const int32_t change = (factors.gain * cells[i] - factors.decay * weight
-                                    + (int32_t)(dither >> (32 - FEAST_LEARNING_SHIFT)))
-                                   >> FEAST_LEARNING_SHIFT;
-            weights[i] = clamp_weight(weight + change);
-            norm2 += (uint32_t)((int32_t)weights[i] * weights[i]);
+        for (uint32_t i = 0; i < FEAST_SIDE; i += 2u) {
+            x = draw(x);
+            weights[i] = moved_weight(weights[i], cells[i], factors, x & 0xFFFFu);
+            if (i + 1u < FEAST_SIDE) {
+                weights[i + 1u] = moved_weight(weights[i + 1u], cells[i + 1u], factors, x >> 16);
+            }
         }
         weights += FEAST_SIDE;
     }
-    self->dither = dither;
-    self->norm2[feature] = norm2;
+    self->dither = x;
+    self->norm2[feature] = squared_norm(&self->weights[feature * FEAST_DIMS]);
 
     const int32_t raised = self->thresholds[feature] + FEAST_DELTA_I_Q30;
     self->thresholds[feature] = raised > FEAST_UNIT ? FEAST_UNIT : raised;
@@ -123,9 +133,6 @@ static bool feature_is_valid(const feast_t *self, uint32_t feature)
     const int16_t *weights = feast_weights_of(self, feature);
     uint64_t norm2 = 0;
     for (uint32_t i = 0; i < FEAST_DIMS; i++) {
-        if (weights[i] < -FEAST_WEIGHT_MAX) {
-            return false;
-        }
         norm2 += (uint64_t)((int64_t)weights[i] * weights[i]);
     }
     const int32_t threshold = self->thresholds[feature];
