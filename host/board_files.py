@@ -44,7 +44,8 @@ def machine_flags(board: Board) -> list[str]:
 
 def header(board: Board) -> dict[str, str]:
     """The macros of the generated board.h, name to replacement text."""
-    steps = [*((step.register, step.clear, step.set) for step in board.connect), (0, 0, 0)]
+    steps = [(step.register, step.clear, step.set) for step in board.connect]
+    steps.append((0, 0, 0))  # the end of the list
     return {
         "FEAST_BOARD_NAME": f'"{board.name}"',
         "FEAST_CLOCK_HZ": f"{board.clock.hz}u",
@@ -54,7 +55,7 @@ def header(board: Board) -> dict[str, str]:
         "FEAST_UART_BAUD": f"{board.uart.baud}u",
         "FEAST_UART_BUS_DIVIDER": f"{board.uart.bus_divider}u",
         "FEAST_RX_RING_BYTES": f"{board.rx_ring_bytes}u",
-        "FEAST_CONNECT": ", ".join(f"{{0x{at:08X}u, 0x{clear:X}u, 0x{bits:X}u}}" for at, clear, bits in steps),
+        "FEAST_CONNECT": ", ".join("{" + ", ".join(f"0x{word:X}u" for word in step) + "}" for step in steps),
     }
 
 

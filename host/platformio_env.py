@@ -42,7 +42,7 @@ def platformio_environment() -> dict[str, str]:
 
 
 def packages_folder() -> Path:
-    """Where PlatformIO keeps its packages: PLATFORMIO_PACKAGES_DIR, or PLATFORMIO_CORE_DIR, or its default."""
+    """Where PlatformIO keeps its packages, by the variables it heeds itself."""
     if packages := os.environ.get("PLATFORMIO_PACKAGES_DIR"):
         return Path(packages)
     core = os.environ.get("PLATFORMIO_CORE_DIR") or os.environ.get("PLATFORMIO_HOME_DIR")
@@ -55,7 +55,7 @@ def scons_requirement() -> str:
     Raises FeastError if PlatformIO is not installed.
     """
     try:
-        from platformio.dependencies import get_core_dependencies
+        from platformio.dependencies import get_core_dependencies  # type: ignore[import-untyped]
     except ImportError:
         raise FeastError(
             "platformio is not installed in this environment: pip install 'platformio>=6.1.15'"
@@ -90,7 +90,8 @@ def prepare_scons(packages: Path | None = None) -> bool:
                 if not (target / "package.json").is_file():  # else another process was first
                     raise
     except OSError as error:
-        raise FeastError(f"{packages}: cannot prepare PlatformIO's SCons: {error.strerror or error}") from None
+        reason = error.strerror or error
+        raise FeastError(f"{packages}: cannot prepare PlatformIO's SCons: {reason}") from None
     return True
 
 

@@ -1,0 +1,142 @@
+"""Builds the firmware of a board with PlatformIO and measures the result."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+
+from codegen.boards import Board
+from codegen.errors import FeastError
+from codegen.resources import resource
+from host.platformio_env import platformio_environment, prepare_scons
+
+PROJECT: Final = Path("firmware")
+"""The firmware project, relative to the current folder: a checkout has it, elsewhere it is laid out."""
+
+_TIMEOUT_S: Final = 900.0
+"""Longest build; the first one may fetch a toolchain."""
+_SHIPPED: Final = ("platformio.ini", "src", "platforms")
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A linked firmware and what it takes of the board."""
+
+    elf: Path
+    flash_bytes: int
+    """Code, tables, and the initial values of variables."""
+    ram_bytes: int
+    """Variables: the state of the model, receive ring, frame buffers. The stack is not included."""
+    stack_bytes: int
+    """What is set aside for the stack, at the bottom of the RAM."""
+
+
+def build(board: Board, project_dir: Path = PROJECT) -> BuildResult:
+    """Build the library emitted to ``project_dir/lib/feast`` for `board`.
+
+    The same bytes as `pio run -e NAME` in that folder. Raises FeastError if nothing was emitted, if
+    tools are missing, or with the compiler's first complaint.
+    """
+    prepare_project(project_dir)
+    library = project_dir / "lib" / "feast"
+    if not (library / "library.json").is_file():
+        raise FeastError(
+            f"{library} holds no emitted library: run `codegen emit MODEL.npz --board {board.name}` first"
+        )
+    prepare_scons()
+    _run_platformio(board, project_dir)
+    return measure(project_dir / ".pio" / "build" / board.name / "firmware.elf", board)
+
+
+def prepare_project(project_dir: Path) -> None:
+    """Lay out the firmware project that ships with codegen, unless `project_dir` is one already.
+
+    Raises FeastError if the folder cannot be written.
+    """
+    if (project_dir / "platformio.ini").is_file():
+        return
+    shipped = resource("firmware")
+    try:
+        project_dir.mkdir(parents=True, exist_ok=True)
+        for name in reversed(_SHIPPED):  # platformio.ini last: it marks the project as complete
+            source, target = shipped / name, project_dir / name
+            if source.is_dir():
+                ignore = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, target, ignore=ignore, dirs_exist_ok=True)
+            else:
+                shutil.copyfile(source, target)
+    except OSError as error:
+        raise FeastError(f"{project_dir}: cannot lay out the firmware: {error.strerror or error}") from None
+
+
+def measure(elf: Path, board: Board) -> BuildResult:
+    """Sizes of a linked firmware, from its sections. Raises FeastError if it cannot be read."""
+    flash = ram = stack = 0
+    try:
+        with elf.open("rb") as file:
+            for section in ELFFile(file).iter_sections():
+                if not section["sh_flags"] & SH_FLAGS.SHF_ALLOC:
+                    continue
+                size, address = section["sh_size"], section["sh_addr"]
+                if section["sh_type"] != "SHT_NOBITS":
+                    flash += size
+                if section.name == ".stack":
+                    stack += size
+                elif board.ram.origin <= address < board.ram.end:
+                    ram += size
+    except (OSError, ELFError) as error:
+        raise FeastError(f"{elf}: not a readable firmware: {error}") from None
+    return BuildResult(elf, flash, ram, stack)
+
+
+def _run_platformio(board: Board, project_dir: Path) -> None:
+    log = project_dir / ".pio" / f"{board.name}.log"
+    environment = platformio_environment()
+    # The firmware is looked for in the project's own folder.
+    for folder in ("BUILD", "WORKSPACE", "SRC", "LIB"):
+        environment.pop(f"PLATFORMIO_{folder}_DIR", None)
+    command = [sys.executable, "-m", "platformio", "run", "-d", str(project_dir), "-e", board.name]
+    try:
+        log.parent.mkdir(exist_ok=True)
+        with log.open("w", encoding="utf-8") as output:
+            done = subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=_TIMEOUT_S,
+                check=False,
+            )
+    except subprocess.TimeoutExpired:
+        raise FeastError(f"board {board.name}: the build took over {_TIMEOUT_S:.0f} s; see {log}") from None
+    except OSError as error:
+        raise FeastError(f"board {board.name}: cannot build: {error}") from None
+    if done.returncode:
+        reason = _first_complaint(log.read_text(encoding="utf-8", errors="replace"))
+        if shutil.which("arm-none-eabi-gcc") is None:
+            reason += " (no arm-none-eabi-gcc on PATH: install gcc-arm-none-eabi and libnewlib-arm-none-eabi)"
+        raise FeastError(f"board {board.name}: the build failed: {reason}; whole output: {log}")
+
+
+def _first_complaint(output: str) -> str:
+    """The line of a build log that says what went wrong.
+
+    >>> _first_complaint("Compiling x.o\\nx.c:1:2: error: no\\nscons: *** [x.o] Error 1")
+    'x.c:1:2: error: no'
+    """
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    marks = ("error:", "region `", "undefined reference", "error")
+    for mark in marks:
+        for line in lines:
+            if mark in line.lower():
+                return line.removeprefix("Error: ")
+    return lines[-1] if lines else "PlatformIO printed nothing"
