@@ -9,8 +9,8 @@
 /* Version and limits. */
 #define FEAST_WIRE_VERSION 1u /* raised by any change of a layout or a meaning */
 #define FEAST_WIRE_CRC_BYTES 4u /* CRC-32 as in zlib, at the end of every frame */
-#define FEAST_WIRE_NARROW_FEATURES 250 /* up to this many features a result is one byte */
-#define FEAST_WIRE_NARROW_SIDE 256 /* up to this sensor side a coordinate is one byte */
+#define FEAST_WIRE_NARROW_FEATURES 250 /* features: up to here a result is one byte */
+#define FEAST_WIRE_NARROW_SIDE 256 /* sensor side: up to here a coordinate is one byte */
 
 /* Header of every frame. */
 #define FEAST_WIRE_HEADER_AT_TYPE 0u /* u8: message id */
@@ -75,7 +75,7 @@
 #define FEAST_WIRE_HELLO_REPLY_AT_FAULT_STATUS 74u /* u32: fault status of the core */
 #define FEAST_WIRE_HELLO_REPLY_BYTES 78u
 
-/* CREDIT, sent by the device. Everything up to `ack` has left the receive buffer. */
+/* CREDIT, sent by the device. Frames up to `ack` have left the receive buffer. */
 #define FEAST_WIRE_CREDIT 0x82u
 #define FEAST_WIRE_CREDIT_AT_ACK 8u /* u16: sequence number of the last intact frame from the host */
 #define FEAST_WIRE_CREDIT_BYTES 10u
@@ -118,23 +118,23 @@
 
 /* Flags of HELLO_REPLY and START. */
 #define FEAST_WIRE_FLAG_LEARNING 1u /* built with learning */
-#define FEAST_WIRE_FLAG_THRESHOLD 2u /* frozen features still need to be in range of their threshold */
+#define FEAST_WIRE_FLAG_THRESHOLD 2u /* frozen features must be in range of their threshold */
 #define FEAST_WIRE_FLAG_WIDE_RESULTS 4u /* a result is two bytes */
 #define FEAST_WIRE_FLAG_WIDE_COORDINATES 8u /* a coordinate is two bytes */
-#define FEAST_WIRE_FLAG_CLOCK_FALLBACK 16u /* runs on its reset clock: the fast one did not start */
+#define FEAST_WIRE_FLAG_CLOCK_FALLBACK 16u /* runs on its reset clock, for the fast one failed */
 #define FEAST_WIRE_START_LEARNING 1u /* learn during this run; needs a build with learning */
 #define FEAST_WIRE_START_INITIALISE 2u /* back to the model's weights and thresholds first (feast_init); else feast_reset */
 
-/* Error codes. Below 16: a loss, the host sends again. From there on: the run is over. */
+/* Error codes. Below 16: a loss, mended by the host. From there on: the run is over. */
 #define FEAST_WIRE_ERROR_DAMAGED 1u /* a frame came damaged; detail: index of its counter */
 #define FEAST_WIRE_ERROR_OUT_OF_ORDER 2u /* EVENTS is not the next batch; detail: its `first` */
 #define FEAST_WIRE_ERROR_NO_RUN 16u /* no such run: the device has restarted; detail: run it is in */
-#define FEAST_WIRE_ERROR_VERSION 17u /* no HELLO of this protocol version before; detail: device's version */
+#define FEAST_WIRE_ERROR_VERSION 17u /* HELLO named another protocol version; detail: the device's */
 #define FEAST_WIRE_ERROR_UNKNOWN 18u /* unknown message; detail: its id */
-#define FEAST_WIRE_ERROR_MALFORMED 19u /* contents do not suit the message; detail: length in bytes */
+#define FEAST_WIRE_ERROR_MALFORMED 19u /* contents do not suit the message; detail: its bytes */
 #define FEAST_WIRE_ERROR_UNSUPPORTED 20u /* not in this build; detail: START flags */
-#define FEAST_WIRE_ERROR_WINDOW 21u /* more results outstanding than result_window; detail: events in the frame */
-#define FEAST_WIRE_ERROR_POSITION 22u /* `received` or `events` is impossible; detail: that number */
+#define FEAST_WIRE_ERROR_WINDOW 21u /* result_window would overflow; detail: events in the frame */
+#define FEAST_WIRE_ERROR_POSITION 22u /* `received` or `events` cannot be; detail: that number */
 
 /* Counters of a run, u32 each, in the order in which DONE carries them. */
 #define FEAST_WIRE_COUNTER_FRAMES 0u /* intact frames taken from the host */

@@ -1,0 +1,303 @@
+"""The link protocol, described once: messages, field layouts, ids, limits and digests.
+
+The emitted header (templates/feast_wire.h.j2), the host's codec and the tables of docs/protocol.md are all
+made from this module. Everything on the wire is little-endian and packed without gaps.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+VERSION: Final = 1
+"""Raised by any change of a layout or a meaning; host and device must hold the same number."""
+
+CRC_BYTES: Final = 4
+NARROW_FEATURES: Final = 250
+"""Up to this many features a result travels as one byte: 0..249 a feature, 255..252 the codes -1..-4."""
+NARROW_SIDE: Final = 256
+"""Up to this sensor side a coordinate travels as one byte."""
+MAX_EVENT_BYTES: Final = 9
+"""Five bytes of time step and polarity, two of each wide coordinate."""
+
+Kind = Literal["u8", "u16", "u32", "u64", "id8"]
+_FORMATS: Final[dict[Kind, str]] = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "id8": "8s"}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One number of a message; `id8` is eight bytes in the order they are written."""
+
+    name: str
+    kind: Kind
+    meaning: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on the wire."""
+        return struct.calcsize("<" + _FORMATS[self.kind])
+
+
+HEADER: Final = (
+    Field("type", "u8", "message id"),
+    Field("run", "u8", "run the frame belongs to, 1 to 255; 0 while there is none"),
+    Field("sequence", "u16", "number of this transmission, counting up each way, never used again"),
+    Field("received", "u32", "how far the sender has the other's stream: events accepted, results received"),
+)
+_ACK: Final = Field("ack", "u16", "sequence number of the last intact frame from the host")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One kind of frame: the header, its own fields, and perhaps a tail of variable length."""
+
+    name: str
+    code: int
+    sender: Literal["host", "device"]
+    meaning: str
+    own_fields: tuple[Field, ...] = ()
+    tail: str = ""
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """All fields in wire order, header first."""
+        return HEADER + self.own_fields
+
+    @cached_property
+    def layout(self) -> struct.Struct:
+        """Layout of the fixed part."""
+        return struct.Struct("<" + "".join(_FORMATS[field.kind] for field in self.fields))
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """Byte offset of each field."""
+        ends = np.cumsum([field.size_bytes for field in self.fields]).tolist()
+        return (0, *ends[:-1])
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the fixed part, without tail and CRC."""
+        return self.layout.size
+
+    def pack(self, tail: bytes = b"", **values: Any) -> bytes:
+        """Frame body (without CRC) from header and own fields by name; `type` is filled in.
+
+        >>> POLL.pack(run=1, sequence=2, received=3).hex()
+        '0401020003000000'
+        """
+        values["type"] = self.code
+        return self.layout.pack(*(values.pop(field.name) for field in self.fields)) + tail
+
+    def unpack(self, body: bytes) -> tuple[dict[str, Any], bytes]:
+        """Fields by name, and the tail. Raises ValueError if the length does not suit the message."""
+        if len(body) < self.size_bytes or (len(body) > self.size_bytes and not self.tail):
+            raise ValueError(f"{self.name}: {len(body)} bytes, expected {self.size_bytes}")
+        values = self.layout.unpack_from(body)
+        return {f.name: v for f, v in zip(self.fields, values, strict=True)}, body[self.size_bytes :]
+
+
+COUNTERS: Final = (
+    ("frames", "intact frames taken from the host"),
+    ("bad_frame", "frames dropped: not COBS, or shorter than a header"),
+    ("bad_crc", "frames dropped: checksum"),
+    ("too_long", "frames dropped: longer than frame_bytes"),
+    ("lost", "sequence numbers that never came"),
+    ("repeated", "frames dropped: sequence number already seen"),
+    ("out_of_order", "EVENTS dropped: not the next event"),
+    ("rx_overruns", "bytes lost before they could be read"),
+    ("tx_dropped", "bytes the serial port would not take"),
+    ("resent", "results sent more than once"),
+)
+"""What the device counts in a run, in the order of the end of DONE."""
+
+HELLO: Final = Message(
+    "HELLO",
+    0x01,
+    "host",
+    "Who are you? Restarts the sequence numbers of both directions. Layout frozen for all versions.",
+    (
+        Field("nonce", "u32", "comes back in the reply, which proves that it is no old one"),
+        Field("version", "u16", "protocol version of the host"),
+    ),
+)
+START: Final = Message(
+    "START",
+    0x02,
+    "host",
+    "Begins the run named in the header; answered by CREDIT. Said again, changes nothing.",
+    (Field("flags", "u8", "START_LEARNING, START_INITIALISE"),),
+)
+EVENTS: Final = Message(
+    "EVENTS",
+    0x03,
+    "host",
+    "Events in order; answered by RESULTS, by ERROR if it is not the next batch.",
+    (
+        Field("first", "u32", "index of its first event in the run, modulo 2^32"),
+        Field("base_us", "u64", "time the first step counts from, microseconds"),
+    ),
+    tail="events: varint(step_us << 1 | polarity), x, y; one byte a coordinate, two with WIDE_COORDINATES",
+)
+POLL: Final = Message(
+    "POLL",
+    0x04,
+    "host",
+    "Where are we? Answered by CREDIT, then by all results from `received` on, again.",
+)
+END: Final = Message(
+    "END",
+    0x05,
+    "host",
+    "All events are out and all results are in; answered by DONE, each time it is said.",
+    (Field("events", "u32", "events of the run, modulo 2^32"),),
+)
+HELLO_REPLY: Final = Message(
+    "HELLO_REPLY",
+    0x81,
+    "device",
+    "Identity and limits. `nonce` and `version` are frozen for all versions.",
+    (
+        Field("nonce", "u32", "that of the HELLO it answers"),
+        Field("version", "u16", "protocol version of the device"),
+        Field("flags", "u16", "LEARNING, THRESHOLD, WIDE_RESULTS, WIDE_COORDINATES, CLOCK_FALLBACK"),
+        Field("build_id", "id8", "geometry, options, formats, protocol"),
+        Field("state_id", "u32", "CRC-32 of the learned state it holds now"),
+        Field("state_words", "u32", "16-bit words of the learned state"),
+        Field("snapshot_words", "u32", "16-bit words of the whole state"),
+        Field("width", "u16", "sensor, pixels"),
+        Field("height", "u16", "sensor, pixels"),
+        Field("neurons", "u16", "features per bank"),
+        Field("radius", "u8", "of the patch"),
+        Field("banks", "u8", "1, or 2 with separate polarities"),
+        Field("rx_bytes", "u32", "receive buffer: bytes the host may have in flight"),
+        Field("frame_bytes", "u16", "longest frame it takes: header to CRC, before COBS"),
+        Field("results_per_frame", "u16", "most results in one RESULTS"),
+        Field("result_window", "u32", "results it keeps to send again"),
+        Field("clock_hz", "u32", "core clock"),
+        Field("tick_hz", "u32", "rate of the tick counter"),
+        Field("stack_bytes", "u32", "size of the stack"),
+        Field("last_run", "u8", "the run it is in or was last in; a new one must differ"),
+        Field("fault_kind", "u8", "why it last restarted itself; 0: it did not"),
+        Field("fault_where", "u32", "program counter or source line of that fault"),
+        Field("fault_status", "u32", "fault status of the core"),
+    ),
+)
+CREDIT: Final = Message("CREDIT", 0x82, "device", "Frames up to `ack` have left the receive buffer.", (_ACK,))
+RESULTS: Final = Message(
+    "RESULTS",
+    0x83,
+    "device",
+    "Results in event order, and credit.",
+    (_ACK, Field("first", "u32", "index of its first result in the run, modulo 2^32")),
+    tail="results: one byte each, two (signed) with WIDE_RESULTS",
+)
+DONE: Final = Message(
+    "DONE",
+    0x85,
+    "device",
+    "What the run came to.",
+    (
+        _ACK,
+        Field("events", "u64", "events processed"),
+        Field("result_digest", "u32", "CRC-32 of all results as 16-bit words"),
+        Field("snapshot_digest", "u32", "CRC-32 of the whole state after the run"),
+        Field("state_id", "u32", "CRC-32 of the learned state after the run"),
+        Field("ticks_total", "u64", "ticks spent in feast_step"),
+        Field("ticks_max", "u32", "most ticks of one call"),
+        Field("stack_used", "u32", "deepest stack use since reset, bytes"),
+        *(Field(name, "u32", meaning) for name, meaning in COUNTERS),
+    ),
+)
+ERROR: Final = Message(
+    "ERROR",
+    0xFF,
+    "device",
+    "A frame was not accepted.",
+    (_ACK, Field("code", "u8", "see the error codes"), Field("detail", "u32", "depends on the code")),
+)
+
+HELLO_REPLY_PREFIX: Final = Message(
+    "HELLO_REPLY", HELLO_REPLY.code, "device", "", HELLO_REPLY.own_fields[:2], tail="fields: others"
+)
+"""What can be read of the HELLO_REPLY of any version."""
+
+MESSAGES: Final = (HELLO, START, EVENTS, POLL, END, HELLO_REPLY, CREDIT, RESULTS, DONE, ERROR)
+BY_CODE: Final = {message.code: message for message in MESSAGES}
+
+
+@dataclass(frozen=True)
+class Code:
+    """A named number of the protocol: a flag or an error code."""
+
+    name: str
+    value: int
+    meaning: str
+
+
+FLAG_LEARNING: Final = Code("FLAG_LEARNING", 1, "built with learning")
+FLAG_THRESHOLD: Final = Code("FLAG_THRESHOLD", 2, "frozen features must be in range of their threshold")
+FLAG_WIDE_RESULTS: Final = Code("FLAG_WIDE_RESULTS", 4, "a result is two bytes")
+FLAG_WIDE_COORDINATES: Final = Code("FLAG_WIDE_COORDINATES", 8, "a coordinate is two bytes")
+FLAG_CLOCK_FALLBACK: Final = Code(
+    "FLAG_CLOCK_FALLBACK", 16, "runs on its reset clock, for the fast one failed"
+)
+START_LEARNING: Final = Code("START_LEARNING", 1, "learn during this run; needs a build with learning")
+START_INITIALISE: Final = Code(
+    "START_INITIALISE", 2, "back to the model's weights and thresholds first (feast_init); else feast_reset"
+)
+FLAGS: Final = (
+    FLAG_LEARNING,
+    FLAG_THRESHOLD,
+    FLAG_WIDE_RESULTS,
+    FLAG_WIDE_COORDINATES,
+    FLAG_CLOCK_FALLBACK,
+    START_LEARNING,
+    START_INITIALISE,
+)
+
+ERROR_DAMAGED: Final = Code("ERROR_DAMAGED", 1, "a frame came damaged; detail: index of its counter")
+ERROR_OUT_OF_ORDER: Final = Code("ERROR_OUT_OF_ORDER", 2, "EVENTS is not the next batch; detail: its `first`")
+ERROR_NO_RUN: Final = Code("ERROR_NO_RUN", 16, "no such run: the device has restarted; detail: run it is in")
+ERROR_VERSION: Final = Code("ERROR_VERSION", 17, "HELLO named another protocol version; detail: the device's")
+ERROR_UNKNOWN: Final = Code("ERROR_UNKNOWN", 18, "unknown message; detail: its id")
+ERROR_MALFORMED: Final = Code("ERROR_MALFORMED", 19, "contents do not suit the message; detail: its bytes")
+ERROR_UNSUPPORTED: Final = Code("ERROR_UNSUPPORTED", 20, "not in this build; detail: START flags")
+ERROR_WINDOW: Final = Code("ERROR_WINDOW", 21, "result_window would overflow; detail: events in the frame")
+ERROR_POSITION: Final = Code("ERROR_POSITION", 22, "`received` or `events` cannot be; detail: that number")
+ERRORS: Final = (
+    ERROR_DAMAGED,
+    ERROR_OUT_OF_ORDER,
+    ERROR_NO_RUN,
+    ERROR_VERSION,
+    ERROR_UNKNOWN,
+    ERROR_MALFORMED,
+    ERROR_UNSUPPORTED,
+    ERROR_WINDOW,
+    ERROR_POSITION,
+)
+FIRST_REFUSAL: Final = 16
+"""Errors below are losses, which the host mends by sending again; from here on they end the run."""
+
+
+def result_digest(results: npt.ArrayLike, digest: int = 0) -> int:
+    """CRC-32 of results (integers in the range of int16) as little-endian 16-bit words, continuing `digest`.
+
+    >>> hex(result_digest([3, -1, 0]))
+    '0x57cbe111'
+    """
+    return zlib.crc32(np.ascontiguousarray(results, dtype="<i2").tobytes(), digest)
+
+
+def snapshot_digest(words: npt.ArrayLike) -> int:
+    """CRC-32 of state words (0 to 65535) as little-endian 16-bit words; of the learned words: `state_id`.
+
+    >>> hex(snapshot_digest([1, 65535]))
+    '0x27deaa86'
+    """
+    return zlib.crc32(np.ascontiguousarray(words, dtype="<u2").tobytes())

@@ -1,0 +1,88 @@
+"""A serial port, or what stands in for one, with waits that end and errors that read."""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import serial
+
+from codegen.errors import FeastError
+
+_READ_BYTES: Final = 1 << 16
+_WRITE_LIMIT_S: Final = 10.0
+
+
+class Port:
+    """A pyserial port whose errors are FeastErrors and whose reads wait for the first byte only."""
+
+    def __init__(self, name: str, port: Any) -> None:
+        self._name, self._port = name, port
+        self._selectable = True
+        try:
+            port.fileno()
+        except (OSError, AttributeError):  # io.UnsupportedOperation is an OSError
+            self._selectable = False
+        _send_at_once(port)
+
+    def read(self, limit_s: float) -> bytes:
+        """What has arrived, waiting up to `limit_s` for something to arrive."""
+        with self._errors():
+            if self._selectable:
+                if not select.select([self._port], [], [], limit_s)[0]:
+                    return b""
+            elif not self._port.in_waiting:
+                self._port.timeout = limit_s
+                first = self._port.read(1)
+                self._port.timeout = 0
+                return bytes(first) + bytes(self._port.read(self._port.in_waiting) if first else b"")
+            return bytes(self._port.read(_READ_BYTES))
+
+    def write(self, data: bytes) -> None:
+        with self._errors():
+            self._port.write(data)
+
+    def close(self) -> None:
+        with suppress(serial.SerialException, OSError):
+            self._port.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except serial.SerialTimeoutException:
+            raise FeastError(
+                f"{self._name}: takes no more bytes for {_WRITE_LIMIT_S:.0f} s: check cable and power"
+            ) from None
+        except (serial.SerialException, OSError) as error:
+            raise FeastError(f"{self._name}: connection lost ({error}): reconnect, run again") from None
+
+
+def _send_at_once(port: Any) -> None:
+    """Switch off the delay of small packets, which would cost 40 ms an exchange over TCP."""
+    connection = getattr(port, "_socket", None)
+    if isinstance(connection, socket.socket):
+        with suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def open_port(url: str, baud: int, limit_s: float) -> Port:
+    """Open what pyserial can open by that name.
+
+    A network port may not listen yet: it is tried until the limit. Raises FeastError.
+    """
+    limit = time.monotonic() + limit_s
+    while True:
+        try:
+            port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=_WRITE_LIMIT_S)
+            return Port(url, port)
+        except (serial.SerialException, OSError, ValueError) as error:
+            if not url.startswith(("socket://", "rfc2217://")) or time.monotonic() > limit:
+                raise FeastError(
+                    f"{url}: cannot be opened ({error}): check name, cable and the permission to use it"
+                ) from None
+        time.sleep(0.1)

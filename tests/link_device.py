@@ -1,0 +1,156 @@
+"""The firmware's own link, compiled for this machine: in memory, and as a process behind a port."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cffi
+import jinja2
+import numpy as np
+
+from codegen import wire_text
+from codegen.native import WARNINGS
+from codegen.records import EVENT_DTYPE, Events, Results
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRMWARE = ROOT / "firmware" / "src"
+TOY = Path(__file__).resolve().parent / "link_toy"
+SOURCES = [FIRMWARE / "framing.c", FIRMWARE / "batch.c", FIRMWARE / "link.c", TOY / "feast.c"]
+BUILD_ID = "0123456789abcdef"
+LARGE_BUFFERS = {
+    "LINK_FRAME_BYTES": "8192u",
+    "LINK_RESULT_WINDOW": "16384u",
+    "LINK_RESULTS_PER_FRAME": "4096u",
+}
+
+_CDEF = """
+void fake_boot(void);
+void fake_receive(const uint8_t *bytes, uint32_t count);
+void fake_run(void);
+uint32_t fake_take(uint8_t *bytes);
+uint32_t fake_link_bytes(void);
+uint32_t framing_crc32(uint32_t crc, const uint8_t *bytes, uint32_t count);
+"""
+
+
+def wire_header() -> str:
+    """The emitted feast_wire.h."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ROOT / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("feast_wire.h.j2").render(**wire_text.template_values())
+
+
+def compile_c(target: Path, sources: list[Path], flags: list[str], defines: dict[str, str]) -> Path:
+    """Compile with all warnings as errors, the emitted header in reach."""
+    (target.parent / "feast_wire.h").write_text(wire_header())
+    command = [*shlex.split(os.environ.get("CC", "cc")), *WARNINGS, "-O2", *flags, "-o", str(target)]
+    command += [f"-I{folder}" for folder in (target.parent, FIRMWARE, TOY)]
+    command += [f"-D{name}={value}" for name, value in defines.items()] + [str(source) for source in sources]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+class FakeDevice:
+    """The link over the toy network, in memory."""
+
+    def __init__(self, folder: Path, **defines: str) -> None:
+        library = compile_c(
+            folder / "device.so", [*SOURCES, TOY / "fake_port.c"], ["-shared", "-fPIC"], defines
+        )
+        self.ffi = cffi.FFI()
+        self.ffi.cdef(_CDEF)
+        self.lib: Any = self.ffi.dlopen(str(library))
+        self._buffer = self.ffi.new("uint8_t[]", 1 << 20)
+        self.boot()
+
+    def boot(self) -> None:
+        """Restart: run, ring and learned state are gone."""
+        self.lib.fake_boot()
+
+    def exchange(self, data: bytes) -> bytes:
+        """Bytes in, bytes out. More bytes than the receive ring holds are lost, as on a real board."""
+        self.lib.fake_receive(data, len(data))
+        self.lib.fake_run()
+        return bytes(self.ffi.buffer(self._buffer, self.lib.fake_take(self._buffer)))
+
+
+def build_process(folder: Path, **defines: str) -> Path:
+    """The firmware with its main.c as a program, watched by the sanitizers."""
+    sources = [*SOURCES, FIRMWARE / "main.c", TOY / "native_port.c"]
+    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    return compile_c(folder / "device", sources, sanitizers, defines)
+
+
+@contextmanager
+def listening(program: Path) -> Iterator[str]:
+    """Run a device behind a TCP port; gives its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        with _process(program, server.fileno()):
+            yield url
+
+
+@contextmanager
+def on_pty(program: Path) -> Iterator[str]:
+    """Run a device behind a pseudo-terminal; gives its path."""
+    ours, theirs = os.openpty()
+    try:
+        with _process(program, ours):
+            yield os.ttyname(theirs)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@contextmanager
+def _process(program: Path, fd: int) -> Iterator[None]:
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen([program], stdin=fd, stdout=fd, stderr=errors)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(10)
+            errors.seek(0)
+            report = errors.read().decode()
+        assert not report, report
+
+
+def toy_events(count: int, seed: int = 0, side: int = 34) -> Events:
+    """Random events on a square sensor, about 75 us apart."""
+    rng = np.random.default_rng(seed)
+    events = np.zeros(count, EVENT_DTYPE)
+    events["t_us"] = np.cumsum(rng.integers(0, 150, count))
+    events["x"] = rng.integers(0, side, count)
+    events["y"] = rng.integers(0, side, count)
+    events["polarity"] = rng.integers(0, 2, count)
+    return events
+
+
+def toy_results(events: Events, features: int = 16, width: int = 34, height: int = 34) -> Results:
+    """What the toy network answers: the definition in link_toy/feast.h."""
+    results, seen, last_us = [], 0, 0
+    for event in events:
+        t_us, x, y, polarity = (int(event[name]) for name in ("t_us", "x", "y", "polarity"))
+        if x >= width or y >= height:
+            results.append(-3)
+        elif t_us < last_us:
+            results.append(-4)
+        else:
+            results.append((31 * x + 7 * y + polarity + seen) % features)
+            last_us, seen = t_us, seen + 1
+    return np.array(results, np.int16)
