@@ -18,7 +18,7 @@ Core = Literal[
 ]
 Extension = Literal["dsp", "mve"]
 UartFamily = Literal["cmsdk", "stm32_v1", "nrf", "pl011"]
-ClockSetup = Literal["fixed", "stm32f4"]
+ClockSetup = Literal["fixed", "lm3s", "stm32f4"]
 Verified = Literal["emulated", "built"]
 Kernel = Literal["portable", "dsp", "helium"]
 
@@ -62,12 +62,16 @@ class Clock:
 
 @dataclass(frozen=True)
 class Uart:
-    """The serial port of the link. `bus_divider`: core clock over UART clock once the clock is set up."""
+    """The serial port of the link: driver, registers, receive interrupt.
+
+    It is clocked at `clock_hz`, or, where that is 0, at the core clock over `bus_divider`.
+    """
 
     family: UartFamily
     base: int
     irq: int
     baud: int
+    clock_hz: int
     bus_divider: int
 
 
@@ -187,6 +191,7 @@ class _UartSchema(_Strict):
     base: Address
     irq: Annotated[int, Field(ge=0, le=239)]
     baud: Annotated[int, Field(ge=9600, le=4_000_000)] = 115_200
+    clock_hz: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
     bus_divider: Annotated[int, Field(ge=1, le=16)] = 1
 
 

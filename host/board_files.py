@@ -53,6 +53,7 @@ def header(board: Board) -> dict[str, str]:
         "FEAST_UART_BASE": f"0x{board.uart.base:08X}u",
         "FEAST_UART_IRQ": f"{board.uart.irq}u",
         "FEAST_UART_BAUD": f"{board.uart.baud}u",
+        "FEAST_UART_CLOCK_HZ": f"{board.uart.clock_hz}u",
         "FEAST_UART_BUS_DIVIDER": f"{board.uart.bus_divider}u",
         "FEAST_RX_RING_BYTES": f"{board.rx_ring_bytes}u",
         "FEAST_CONNECT": ", ".join("{" + ", ".join(f"0x{word:X}u" for word in step) + "}" for step in steps),

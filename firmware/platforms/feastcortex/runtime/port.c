@@ -58,13 +58,22 @@ static void enable_interrupt(void)
     interrupt_ticks = 0u;
 }
 
+/* A clock of the UART's own, or the core's, divided where clock_setup has divided it. */
+static uint32_t uart_clock_hz(void)
+{
+    if (FEAST_UART_CLOCK_HZ != 0u) {
+        return FEAST_UART_CLOCK_HZ;
+    }
+    return port_clock_fallback() ? clock_hz : clock_hz / FEAST_UART_BUS_DIVIDER;
+}
+
 void port_init(void)
 {
     clock_hz = clock_setup() ? FEAST_CLOCK_HZ : FEAST_CLOCK_RESET_HZ;
     for (const step_t *step = connect; step->address != 0u; step++) {
         mmio_update(step->address, step->clear, step->set);
     }
-    uart_setup(port_clock_fallback() ? clock_hz : clock_hz / FEAST_UART_BUS_DIVIDER, FEAST_UART_BAUD);
+    uart_setup(uart_clock_hz(), FEAST_UART_BAUD);
     /* A poll takes more than one cycle, and a byte ten bits: this waits four bytes or longer. */
     put_polls = 40u * (clock_hz / FEAST_UART_BAUD);
 
