@@ -1,0 +1,71 @@
+"""The simulated camera: seeded, labelled, and with the size and the flaws of a real one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from host import synthetic
+from host.datasets import open_source
+from host.events import check_events
+
+SCENES = sorted(synthetic.SCENES)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_recordings_depend_on_seed_and_index_alone(scene: str) -> None:
+    few, many = open_source(f"sim:{scene}?count=3"), open_source(f"sim:{scene}?count=300")
+    np.testing.assert_array_equal(few.load(2).events, many.load(2).events)
+    other = synthetic.record(scene, 1, 2)
+    assert other.size != few.load(2).events.size or (other != few.load(2).events).any()
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_recordings_are_as_long_as_real_ones(scene: str) -> None:
+    streams = list(open_source(f"sim:{scene}?seed=11&count=30"))
+    sizes = [stream.events.size for stream in streams]
+    assert min(sizes) > 1000
+    assert max(sizes) < 7000
+    for stream in streams:
+        check_events(stream.events, synthetic.SENSOR, stream.name)
+        assert 250_000 < stream.duration_us <= 300_000
+        assert 0.4 < stream.events["polarity"].mean() < 0.6
+
+
+def test_labels_are_balanced_and_bars_lie_as_labelled() -> None:
+    assert [synthetic.label("digits", index) for index in range(11)] == [*range(10), 0]
+    for index in range(8):
+        events = synthetic.record("bars", 0, index)
+        moment = (events["t_us"] > 40_000) & (events["t_us"] < 46_000)  # short: the bar hardly moves
+        x, y = (events[axis][moment] - events[axis][moment].mean() for axis in ("x", "y"))
+        angle = np.rad2deg(0.5 * np.arctan2(2 * np.mean(x * y), np.mean(x * x - y * y)))
+        assert abs((angle - 45 * (index % 4) + 90) % 180 - 90) < 20
+
+
+def test_a_gaze_at_rest_sees_only_noise() -> None:
+    generator = np.random.default_rng(0)
+    scene = synthetic.SCENES["digits"](generator, 3)
+    thresholds = np.full((2, 34, 34), 0.2)
+    emitted = np.empty(10, synthetic.EVENT_DTYPE)
+    assert synthetic._emit(scene.log_intensity, np.zeros_like(scene.path), thresholds, emitted) == 0
+
+
+def test_an_edge_makes_one_event_per_threshold_crossed_and_the_dead_time_takes_the_rest() -> None:
+    """Log intensity rises by 1 over 10 ms, linearly: 4 crossings of 0.23, or 10 of 0.1 (1 ms apart)."""
+    ramp = np.tile(np.arange(66.0), (66, 1))
+    path = np.zeros((21, 2))
+    path[:, 0] = np.clip(np.arange(21) / 10.0, 0.0, 1.0)
+    for threshold, times_us in ((0.23, [2300, 4600, 6900, 9200]), (0.05, range(500, 10_000, 1000))):
+        emitted = np.zeros(20_000, synthetic.EVENT_DTYPE)
+        count = synthetic._emit(ramp, path, np.full((2, 34, 34), threshold), emitted)
+        pixel = emitted[:count][(emitted["x"][:count] == 5) & (emitted["y"][:count] == 7)]
+        assert pixel["polarity"].all()
+        np.testing.assert_allclose(pixel["t_us"], list(times_us), atol=1)
+
+
+def test_pixels_differ_and_the_sensor_belongs_to_the_seed() -> None:
+    one, same, other = (synthetic._thresholds(seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).mean() > 0.99
+    assert 0.8 < one.std() / synthetic.MISMATCH < 1.2
+    assert one.min() > 0
