@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from codegen.errors import FeastError
-from host.commands import boards, emit, report, train, verify
+from host.commands import boards, build, emit, report, run, train, verify
 from host.console import note
 
 FAILED = 2
@@ -19,7 +19,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="codegen",
-    help="From an event-camera recording to a FEAST feature extractor on a microcontroller, proven bit-exact.",
+    help="From an event-camera recording to FEAST features on a microcontroller, proven bit-exact.",
     epilog="Start with: codegen train sim:digits -o model.npz",
     no_args_is_help=True,
     add_completion=False,
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (train, emit, verify, report, boards):
+for command in (train, emit, verify, build, run, report, boards):
     command.register(app)
 
 

@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from codegen.model import Sensor
 from codegen.records import Events, Results
-
 from host.signals import Signals
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ def boards(as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"boards": [asdict(board) for board in known.values()]})
         return
-    rows = [("name", "core", "clock", "flash", "RAM", "verified", "board")]
+    rows: list[tuple[str, ...]] = [("name", "core", "clock", "flash", "RAM", "verified", "board")]
     for board in known.values():
         clock = f"{board.clock.hz / 1e6:g} MHz"
         sizes = (f"{region.bytes // 1024} KiB" for region in (board.flash, board.ram))

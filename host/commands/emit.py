@@ -38,10 +38,11 @@ def emit(
     from codegen.plan import make_plan
     from codegen.quantise import quantise
     from codegen.render import render
+    from host.build import PROJECT
 
     quant, _ = quantise(load_model(model))
     plan = make_plan(quant, get_board(board), Options(learning, select))
-    emission = write(render(plan), output or Path("firmware/lib/feast"))
+    emission = write(render(plan), output or PROJECT / "lib" / "feast")
     if as_json:
         print_json(
             {

@@ -108,9 +108,11 @@ def train(
         {
             "model": output,
             "model id": outcome.model.model_id,
-            "learned": f"{params.features} features of {params.side}x{params.side} pixels, {training.arithmetic}",
-            "from": f"{count(training.events)} events, {count(training.recordings)} recordings of {training.source}",
-            "miss rate": f"{percent(training.miss_rate)} in the last quarter, law {percent(params.law_miss_rate)}"
+            "features": f"{params.features} of {params.side}x{params.side} pixels, learned in "
+            f"{training.arithmetic} point",
+            "learned from": f"{count(training.events)} events of {count(training.recordings)} recordings, "
+            + training.source,
+            "miss rate": f"{percent(training.miss_rate)} at the end, law {percent(params.law_miss_rate)}"
             + ("" if signals.converged(params) else ": not converged, more events or epochs may help"),
             "time": f"{seconds:.1f} s",
         }

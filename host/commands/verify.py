@@ -31,9 +31,9 @@ def verify(
     skip_bad_events: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove the emitted C equal to the integer twin: every result and all state, frozen and learning.
+    """Prove the emitted C equal to the integer twin.
 
-    Exit code 1 names the first event and value that differ.
+    Every result and all state, frozen and learning. Exit code 1 names the first event and value that differ.
 
     Example: codegen verify model.npz sim:digits
     """
@@ -72,11 +72,11 @@ def verify(
             }
         )
     else:
-        facts = {
-            name: f"{count(mode.events)} events compared, {'DIFFERENT' if mode.difference else 'no difference'}"
-            f" (C {mode.native_events_per_s / 1e6:.2f}, twin {mode.twin_events_per_s / 1e6:.2f} M events/s)"
-            for name, mode in outcome.modes.items()
-        }
+        facts = {}
+        for name, mode in outcome.modes.items():
+            verdict = "DIFFERENT" if mode.difference else "no difference"
+            speeds = f"C {mode.native_events_per_s / 1e6:.2f}, twin {mode.twin_events_per_s / 1e6:.2f}"
+            facts[name] = f"{count(mode.events)} events compared, {verdict} ({speeds} M events/s)"
         facts["float model"] = (
             f"{percent(agreement.fraction, 3)} of {count(agreement.compared)} events have the same winner; "
             f"{percent(agreement.untied_fraction, 3)} of the {count(agreement.untied)} that are no near-ties"

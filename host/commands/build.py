@@ -1,0 +1,71 @@
+"""`codegen build`: the firmware of a board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from host.commands.options import BoardOption, JsonOption, LearningOption, SelectOption
+from host.console import count, print_facts, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(build)
+
+
+def build(
+    board: BoardOption,
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="MODEL", help="Model to emit into the firmware project first. [what is there]"
+        ),
+    ] = None,
+    learning: LearningOption = False,
+    select: SelectOption = "nearest",
+    as_json: JsonOption = False,
+) -> None:
+    """Build the firmware with PlatformIO.
+
+    The project is the folder firmware/; `pio run -e NAME` there gives the same bytes. The options
+    --learning and --select are for MODEL.
+
+    Example: codegen build --board mps2_an386 model.npz
+    """
+    from codegen.boards import get_board
+    from codegen.errors import FeastError
+    from codegen.model import load_model
+    from codegen.options import Options
+    from host.build import build as build_firmware
+    from host.device import emit_for_board
+
+    target = get_board(board)
+    if model is not None:
+        emit_for_board(load_model(model), target, Options(learning, select))
+    elif learning or select != "nearest":
+        raise FeastError(
+            "--learning and --select belong to emission: give MODEL too, or emit with them first"
+        )
+    built = build_firmware(target)
+    if as_json:
+        print_json(
+            {
+                "board": board,
+                "elf": str(built.elf),
+                "flash_bytes": built.flash_bytes,
+                "ram_bytes": built.ram_bytes,
+                "stack_reserved_bytes": built.stack_bytes,
+            }
+        )
+        return
+    print_facts(
+        {
+            "firmware": built.elf,
+            "flash": f"{count(built.flash_bytes)} of {count(target.flash.bytes)} bytes",
+            "RAM": f"{count(built.ram_bytes)} of {count(target.ram.bytes)} bytes, "
+            f"and {count(built.stack_bytes)} for the stack",
+        }
+    )

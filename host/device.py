@@ -1,0 +1,165 @@
+"""A model on an emulated board: emit, build, start, stream recordings, compare every result with the twin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from codegen import wire
+from codegen.boards import Board
+from codegen.emit import write
+from codegen.model import Model
+from codegen.options import Options
+from codegen.plan import Plan, make_plan
+from codegen.quantise import quantise
+from codegen.records import RESULT_NAMES, Results
+from codegen.render import render
+from codegen.twin import Twin
+from host.build import PROJECT, build, prepare_project
+from host.console import Progress, silent, tracked
+from host.datasets import Source
+from host.emulator import emulate
+from host.link import RunResult, open_link
+
+
+@dataclass(frozen=True)
+class RecordingRun:
+    """One recording on the device. Digests (codegen.wire) are of the results and of the whole state."""
+
+    name: str
+    events: int
+    device_digest: int
+    twin_digest: int
+    device_snapshot_digest: int
+    twin_snapshot_digest: int
+    ticks_total: int
+    ticks_max: int
+    difference: str | None
+    """The first event and value that differ."""
+
+
+@dataclass(frozen=True)
+class DeviceRun:
+    """Recordings on a board. The device computed a digest of each; all are taken together here."""
+
+    board: str
+    model_id: str
+    build_id: str
+    learning: bool
+    runs: tuple[RecordingRun, ...]
+    device_digest: str
+    """8 hex digits: CRC-32 of all results, in order."""
+    twin_digest: str
+    instructions_per_event: float
+    """Mean over all events, in feast_step."""
+    instructions_max: int
+    """Of the slowest event."""
+    flash_bytes: int
+    ram_bytes: int
+    """Static RAM of the whole firmware, without the stack."""
+    stack_bytes: int
+    """High-water mark."""
+
+    @property
+    def events(self) -> int:
+        """Events of all recordings."""
+        return sum(run.events for run in self.runs)
+
+    @property
+    def difference(self) -> str | None:
+        """The first difference of all, or None: device and twin agree in every result and all state."""
+        return next((run.difference for run in self.runs if run.difference), None)
+
+
+def emit_for_board(model: Model, board: Board, options: Options, project_dir: Path = PROJECT) -> Plan:
+    """Write the library of `model` into the firmware project, where a build looks for it.
+
+    Raises FeastError if the model does not fit the board or the folder cannot be written.
+    """
+    plan = make_plan(quantise(model)[0], board, options)
+    prepare_project(project_dir)
+    write(render(plan), project_dir / "lib" / "feast")
+    return plan
+
+
+def run_on_board(
+    model: Model,
+    board: Board,
+    source: Source,
+    options: Options = Options(),  # noqa: B008 (frozen)
+    *,
+    project_dir: Path = PROJECT,
+    progress: Progress = silent,
+) -> DeviceRun:
+    """Run every recording of `source` on the emulated `board`; `progress` counts recordings.
+
+    Surfaces are reset before each recording; a learning device goes on learning across them, from
+    the model's state. Raises FeastError if the board has no emulator, the model does not fit, a tool
+    is missing or the link fails.
+    """
+    plan = emit_for_board(model, board, options, project_dir)
+    built = build(board, project_dir)
+    twin = Twin(quantise(model)[0], options)
+    runs: list[RecordingRun] = []
+    device_digest = twin_digest = stack_bytes = 0
+    with emulate(board, built.elf) as emulator, open_link(emulator.url) as link:
+        link.hello.require(plan.build_id, plan.state_id)
+        for stream in tracked(source, progress):
+            outcome = link.run(
+                stream.events, learning=options.learning, initialise=not runs, one_at_a_time=True
+            )
+            twin.reset()
+            expected = twin.step(stream.events)
+            run = _compare(stream.name, outcome, expected, wire.snapshot_digest(twin.snapshot()))
+            runs.append(run)
+            device_digest = wire.result_digest(outcome.results, device_digest)
+            twin_digest = wire.result_digest(expected, twin_digest)
+            stack_bytes = max(stack_bytes, outcome.stack_used)
+        total = emulator.instructions(sum(run.ticks_total for run in runs))
+        slowest = emulator.instructions(max(run.ticks_max for run in runs))
+    return DeviceRun(
+        board=board.name,
+        model_id=model.model_id,
+        build_id=plan.build_id,
+        learning=options.learning,
+        runs=tuple(runs),
+        device_digest=f"{device_digest:08x}",
+        twin_digest=f"{twin_digest:08x}",
+        instructions_per_event=total / sum(run.events for run in runs),
+        instructions_max=round(slowest),
+        flash_bytes=built.flash_bytes,
+        ram_bytes=built.ram_bytes,
+        stack_bytes=stack_bytes,
+    )
+
+
+def _compare(name: str, device: RunResult, expected: Results, twin_snapshot_digest: int) -> RecordingRun:
+    return RecordingRun(
+        name=name,
+        events=device.events,
+        device_digest=device.result_digest,
+        twin_digest=wire.result_digest(expected),
+        device_snapshot_digest=device.snapshot_digest,
+        twin_snapshot_digest=twin_snapshot_digest,
+        ticks_total=device.ticks_total,
+        ticks_max=device.ticks_max,
+        difference=_difference(name, device, expected, twin_snapshot_digest),
+    )
+
+
+def _difference(name: str, device: RunResult, expected: Results, twin_snapshot_digest: int) -> str | None:
+    wrong = np.flatnonzero(device.results != expected)
+    if wrong.size:
+        first = int(wrong[0])
+        got, wanted = (_result_name(int(results[first])) for results in (device.results, expected))
+        return f"{name}, event {first}: device {got}, twin {wanted}"
+    if device.snapshot_digest != twin_snapshot_digest:
+        digests = f"device {device.snapshot_digest:08x}, twin {twin_snapshot_digest:08x}"
+        return f"{name}: all results agree but the final state does not: {digests}"
+    return None
+
+
+def _result_name(result: int) -> str:
+    return RESULT_NAMES.get(result, f"feature {result}")

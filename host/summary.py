@@ -1,0 +1,204 @@
+"""Turns what the stages returned into the facts and sections of a report."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from codegen.boards import get_board
+from codegen.errors import FeastError
+from codegen.model import Model
+from codegen.options import Options
+from codegen.quantise import quantise
+from codegen.records import Results
+from codegen.twin import Twin
+from host.console import Progress, count, percent, silent
+from host.datasets import Source
+from host.device import DeviceRun
+from host.readout import ReadoutComparison
+from host.report import Exhibit, Fact, Report, Section, win_rates
+from host.training import TrainingResult, train
+from host.verify import VerifyReport
+
+SAMPLE: Final = 100
+"""Recordings, spread over the source, from which win rates are taken."""
+
+
+def model_report(model: Model, source: Source, shown: int, progress: Progress = silent) -> Report:
+    """A report on a model alone. Trains once more on `source`, as the model was, for the learning curve.
+
+    Raises FeastError if `source` has no recording `shown`.
+    """
+    if shown >= len(source):
+        raise FeastError(f"{source.spec}: no recording {shown}; there are 0 to {len(source) - 1}")
+    made, params = model.training, model.params
+    again = train(
+        source,
+        params,
+        epochs=max(made.epochs, 1),
+        seed=made.seed,
+        arithmetic=made.arithmetic,
+        progress=progress,
+    )
+    same = again.model.model_id == model.model_id
+    headline = (
+        Fact("features", str(params.features), f"{params.side}×{params.side} pixels"),
+        _miss_rate(again),
+        Fact("trained again", "the same" if same else "another model", f"on {again.model.training.source}"),
+    )
+    results, rates = frozen_results(model, source, shown)
+    return Report(
+        title=f"FEAST features of {made.source}",
+        model=model,
+        headline=headline,
+        signals=again.signals,
+        win_rates=rates,
+        exhibit=Exhibit(source.names[shown], source.load(shown).events, results),
+        sections=(),
+    )
+
+
+def chain_report(
+    training: TrainingResult,
+    shown: Source,
+    readouts: dict[str, ReadoutComparison],
+    verified: VerifyReport,
+    runs: tuple[DeviceRun, ...],
+) -> Report:
+    """A report on the whole chain; it shows the first recording of `shown`.
+
+    ``readouts``: by kind of features, the first with the raw baseline; empty without labels.
+    ``runs``: at least one.
+    """
+    model = training.model
+    results, rates = frozen_results(model, shown, 0)
+    headline = [_miss_rate(training)]
+    if readouts:
+        first = next(iter(readouts.values()))
+        headline.insert(0, Fact("readout", percent(first.best_features[1], 1), _baseline(first)))
+    difference = f"differences in {count(verified.events)} events"
+    frozen = runs[0]
+    headline += [
+        Fact("emitted C against twin", str(verified.mismatches), difference),
+        Fact("on the device", _verdict(frozen), f"{frozen.board}, emulated: {count(frozen.events)} events"),
+        Fact("instructions", count(round(frozen.instructions_per_event)), "per event, frozen features"),
+        Fact(
+            "memory", f"{frozen.flash_bytes / 1024:.1f} KiB", f"flash; {frozen.ram_bytes / 1024:.1f} KiB RAM"
+        ),
+    ]
+    sections = [_verify_section(verified), *(_device_section(run) for run in runs)]
+    if readouts:
+        sections.insert(0, _readout_section(readouts))
+    return Report(
+        title=f"FEAST on {model.training.source}",
+        model=model,
+        headline=tuple(headline),
+        signals=training.signals,
+        win_rates=rates,
+        exhibit=Exhibit(shown.names[0], shown.load(0).events, results),
+        sections=tuple(sections),
+    )
+
+
+def frozen_results(model: Model, source: Source, shown: int) -> tuple[Results, npt.NDArray[np.float64]]:
+    """Results of the integer twin on one recording, and (features,) win rates over a sample of all."""
+    twin = Twin(quantise(model)[0], Options())
+    sample = np.unique(np.linspace(0, len(source) - 1, SAMPLE).astype(int))
+    results = []
+    for index in (shown, *sample.tolist()):
+        twin.reset()
+        results.append(twin.step(source.load(index).events))
+    return results[0], win_rates(np.concatenate(results[1:]), model.params.features)
+
+
+def _miss_rate(training: TrainingResult) -> Fact:
+    law = training.model.params.law_miss_rate
+    return Fact(
+        "miss rate", percent(training.signals.steady_miss_rate), f"at the end; the law says {percent(law)}"
+    )
+
+
+def _baseline(readout: ReadoutComparison) -> str:
+    (kind, grid), accuracy = readout.best_raw
+    return f"raw events {kind} at best {percent(accuracy, 1)} ({grid}×{grid} cells)"
+
+
+def _verdict(run: DeviceRun) -> str:
+    return "bit-exact" if run.difference is None else "DIFFERENT"
+
+
+def _readout_section(readouts: dict[str, ReadoutComparison]) -> Section:
+    facts = []
+    for name, readout in readouts.items():
+        grid, accuracy = readout.best_features
+        others = ", ".join(
+            f"{percent(value, 1)} at {each}×{each}" for each, value in readout.features.items()
+        )
+        facts.append(
+            Fact(name, percent(accuracy, 1), others if len(readout.features) > 1 else f"{grid}×{grid}")
+        )
+    first = next(iter(readouts.values()))
+    facts.append(Fact("raw events", percent(first.best_raw[1], 1), _baseline(first)))
+    text = (
+        "How much the features say about the class: a linear readout (ridge) on counts pooled over a grid, "
+        "by five-fold cross-validation. Raw events are counted and read out in the same way, at every grid."
+    )
+    return Section("What the features are worth", text, tuple(facts))
+
+
+def _verify_section(verified: VerifyReport) -> Section:
+    agreement = verified.agreement
+    facts = [
+        Fact(
+            f"{name} features",
+            "no difference" if mode.difference is None else "DIFFERENT",
+            f"{count(mode.events)} events: every result and all state, bit for bit"
+            if mode.difference is None
+            else str(mode.difference),
+        )
+        for name, mode in verified.modes.items()
+    ]
+    facts += [
+        Fact("twin and float model", percent(agreement.fraction, 3), "of events have the same winner"),
+        Fact(
+            "without near-ties",
+            percent(agreement.untied_fraction, 3),
+            f"of the {count(agreement.untied)} events whose best two features lie further apart than the "
+            "quantiser's bound",
+        ),
+    ]
+    text = (
+        "The emitted C is compiled on the host and compared with an independent integer model, the twin. "
+        "The twin in turn is measured against the float model."
+    )
+    return Section("From float to integers to C", text, tuple(facts))
+
+
+def _device_section(run: DeviceRun) -> Section:
+    board = get_board(run.board)
+    facts = (
+        Fact(
+            "results",
+            _verdict(run),
+            run.difference or f"{count(run.events)} events of {len(run.runs)} recordings",
+        ),
+        Fact("digest, device", run.device_digest, "CRC-32 of all results"),
+        Fact("digest, twin", run.twin_digest, ""),
+        Fact(
+            "instructions per event",
+            count(round(run.instructions_per_event)),
+            "counted by the emulator, no cycles",
+        ),
+        Fact("slowest event", count(run.instructions_max), "instructions"),
+        Fact("flash", f"{count(run.flash_bytes)} bytes", f"of {count(board.flash.bytes)}"),
+        Fact("RAM", f"{count(run.ram_bytes)} bytes", f"of {count(board.ram.bytes)}, stack not included"),
+        Fact("stack", f"{count(run.stack_bytes)} bytes", "high-water mark"),
+    )
+    mode = "learning on the device" if run.learning else "frozen features"
+    text = (
+        f"{board.title}, {board.core}, emulated by QEMU, not silicon. Recordings are streamed over its "
+        "serial port and the result of every event comes back."
+    )
+    return Section(f"On the device: {mode}", text, facts)
