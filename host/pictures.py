@@ -103,22 +103,32 @@ def space_time_picture(events: Events, colours: list[str], sensor: Sensor) -> st
 
 
 def learning_picture(signals: Signals, law: float, colours: list[str]) -> str:
-    """Miss rate against the law (left, logarithmic) and all thresholds (right) over compared events, SVG."""
+    """Miss rate against the law (left) and all thresholds (right) over compared events, SVG.
+
+    Logarithmic in events, for what tells networks apart is the way to the law. Windows are taken
+    together in up to 100 steps of equal length on that scale.
+    """
     figure = _figure(9.6, 3.3)
     left, right = figure.subplots(1, 2)
-    thousands = signals.events / 1000.0
-    miss_rate = np.maximum(signals.miss_rate, 0.5 / np.maximum(signals.compared, 1))  # none has no logarithm
+    windows = signals.compared.size
+    ends = np.unique(np.geomspace(1, windows, min(100, windows)).astype(int)) - 1
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    compared = np.add.reduceat(signals.compared, starts)
+    misses = np.maximum(np.add.reduceat(signals.misses, starts), 0.5)  # none has no logarithm
+    seen = signals.events[ends]
     left.axhline(law, color=_INK, linewidth=1.2, linestyle=(0, (4, 3)))
-    left.plot(thousands, miss_rate, color=ON_COLOUR, linewidth=1.0, alpha=0.9)
+    left.plot(seen, misses / compared, color=ON_COLOUR, linewidth=1.6)
     left.set_yscale("log")
-    left.set_ylim(min(law, miss_rate.min()) / 2.0, max(1.0, miss_rate.max()))
+    left.set_ylim(min(law, (misses / compared).min()) / 2.0, 1.0)
     left.set_title(f"miss rate (dashed: the law, {100 * law:.2f} %)", loc="left", color=_INK, fontsize=11)
     left.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     for index, colour in enumerate(colours):
-        right.plot(thousands, signals.thresholds[:, index], color=colour, linewidth=1.0)
+        right.plot(seen, signals.thresholds[ends, index], color=colour, linewidth=1.2)
     right.set_title("selection thresholds", loc="left", color=_INK, fontsize=11)
     for axes in (left, right):
-        axes.set_xlabel("thousand events", color=_INK, fontsize=9)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.set_xlabel("events", color=_INK, fontsize=9)
         axes.tick_params(colors=_INK, which="both", labelsize=8, length=3)
         axes.grid(color=_FAINT, linewidth=0.5, alpha=0.5)
         axes.spines[["top", "right"]].set_visible(False)

@@ -189,7 +189,7 @@ def _device_section(run: DeviceRun) -> Section:
         Fact(
             "instructions per event",
             count(round(run.instructions_per_event)),
-            "counted by the emulator, no cycles",
+            "counted in the emulator; not cycles",
         ),
         Fact("slowest event", count(run.instructions_max), "instructions"),
         Fact("flash", f"{count(run.flash_bytes)} bytes", f"of {count(board.flash.bytes)}"),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import host.device
 import host.training
 import host.verify
 from codegen.model import Hyperparameters
@@ -147,6 +148,40 @@ def test_report_is_one_file_with_everything_in_it(codegen: Codegen, model: Path)
     assert "bars-0-3" in Path("r.html").read_text()
 
 
+@pytest.mark.firmware
+@pytest.mark.parametrize("learning", [(), ("--learning",)])
+def test_build_and_run_on_the_emulated_board(
+    codegen: Codegen, model: Path, learning: tuple[str, ...]
+) -> None:
+    built = codegen("build", "--board", BOARD, model, *learning, "--json").values
+    assert Path(built["elf"]).is_file()
+    values = codegen("run", "--board", BOARD, model, SOURCE, "--limit", 2, *learning, "--json").values
+    assert values["device_digest"] == values["twin_digest"] and len(values["device_digest"]) == 8
+    assert values["device_state_digest"] == values["twin_state_digest"]
+    assert values["difference"] is None and values["events"] > 1000 and values["recordings"] == 2
+    assert values["flash_bytes"] == built["flash_bytes"] and values["ram_bytes"] == built["ram_bytes"]
+    assert 0 < values["stack_bytes"] < built["stack_reserved_bytes"]
+    assert 100 < values["instructions_per_event"] <= values["instructions_max"]
+
+
+@pytest.mark.firmware
+def test_run_names_the_first_event_that_differs(
+    codegen: Codegen, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = host.device.Twin.step
+
+    def dishonest(self: Any, events: Any) -> Any:
+        results = honest(self, events)
+        results[41] = -1
+        return results
+
+    monkeypatch.setattr(host.device.Twin, "step", dishonest)
+    outcome = codegen("run", "--board", BOARD, model, SOURCE, "--limit", 1)
+    assert outcome.code == 1
+    assert outcome.err.startswith("codegen: difference: bars-0-0, event 41: device feature ")
+    assert outcome.err.endswith(", twin MISS\n")
+
+
 # Bad input
 
 
@@ -218,6 +253,14 @@ def test_missing_model(codegen: Codegen) -> None:
         assert_refused(codegen(*command), "x.npz: no such model file")
 
 
+def test_build_with_nothing_emitted_says_what_to_run(codegen: Codegen) -> None:
+    assert_refused(codegen("build", "--board", BOARD), "codegen emit")
+
+
+def test_options_of_a_model_need_the_model(codegen: Codegen) -> None:
+    assert_refused(codegen("build", "--board", BOARD, "--learning"), "--learning")
+
+
 def test_unknown_board(codegen: Codegen, model: Path) -> None:
     assert_refused(codegen("emit", model, "--board", "toaster", "-o", "feast"), "toaster", BOARD)
     assert not Path("feast").exists()
@@ -268,6 +311,7 @@ def test_output_that_cannot_be_written_is_refused_before_the_work(
         (["emit", "m.npz", "--bored", "x"], "--bored"),
         (["train", "sim:clouds", "-o", "m.npz"], "clouds"),
         (["train", "sim:bars?count=x", "-o", "m.npz"], "count"),
+        (["run", "--board", BOARD], "MODEL"),
         (["train", "warp:NMNIST", "-o", "m.npz"], "warp"),
     ],
 )

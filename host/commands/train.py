@@ -109,7 +109,7 @@ def train(
             "model": output,
             "model id": outcome.model.model_id,
             "features": f"{params.features} of {params.side}x{params.side} pixels, learned in "
-            f"{training.arithmetic} point",
+            + ("integers" if fixed else "floating point"),
             "learned from": f"{count(training.events)} events of {count(training.recordings)} recordings, "
             + training.source,
             "miss rate": f"{percent(training.miss_rate)} at the end, law {percent(params.law_miss_rate)}"
