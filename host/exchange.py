@@ -78,7 +78,8 @@ class RunExchange:
         self._batches, self._on_results = iter(batches), on_results
         self._one_at_a_time, self._patience = one_at_a_time, patience
         self._credit_bytes = hello.rx_bytes - POLL_RESERVE_BYTES
-        self._tail_bytes = _longest_tail(hello, self._credit_bytes)
+        self._longest_tail = _longest_tail(hello, self._credit_bytes)
+        self._tail_bytes = self._longest_tail  # of the next frame: halved by a loss, grows with each success
         self._frame_events = max(1, hello.result_window // 2)
         self._packed: deque[PackedEvents] = deque()
         self._total: int | None = None  # events of the run, once the last batch is packed
@@ -194,7 +195,10 @@ class RunExchange:
             self._in_flight_bytes -= last.size_bytes
         if self._poll_sequence is not None and not _is_after(self._poll_sequence, ack):
             self._poll_sequence = None
-        self._accepted = max(self._accepted, _unwrap(received, self._accepted))
+        accepted = max(self._accepted, _unwrap(received, self._accepted))
+        if accepted > self._accepted:
+            self._tail_bytes = min(self._tail_bytes + wire.MAX_EVENT_BYTES, self._longest_tail)
+        self._accepted = accepted
         if self._accepted > self._furthest:
             raise FeastError(f"device claims {self._accepted} events, {self._furthest} were sent: restart it")
         if last and not _is_after(self._valid_from, last.sequence) and self._accepted < last.events:
@@ -202,8 +206,9 @@ class RunExchange:
         self._position = max(self._position, self._accepted)
 
     def _rewind(self) -> None:
-        """Send again from the first event the device does not have."""
+        """Send again from the first event the device does not have, in shorter frames."""
         self.counters["rewinds"] += 1
+        self._tail_bytes = max(self._tail_bytes // 2, wire.MAX_EVENT_BYTES)
         self._position = self._accepted
         self._valid_from = self._sender.next_sequence
 

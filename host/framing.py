@@ -44,6 +44,7 @@ class FrameDecoder:
 
     def __init__(self, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self.counters: Counter[str] = Counter(bad_frame=0, bad_crc=0, too_long=0)
+        self._longest = max_body_bytes + _CRC_BYTES
         self._limit = encoded_bound(max_body_bytes) - 1
         self._pending = bytearray()
         self._overflowed = False
@@ -80,6 +81,9 @@ class FrameDecoder:
             frame: bytes = cobs.decode(encoded)
         except cobs.DecodeError:
             frame = b""
+        if len(frame) > self._longest:
+            self.counters["too_long"] += 1
+            return None
         if len(frame) <= _CRC_BYTES:
             self.counters["bad_frame"] += 1
             return None

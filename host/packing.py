@@ -115,8 +115,10 @@ def _interleave(
 def unpack_results(tail: bytes, wide: bool) -> Results:
     """Results in the tail of a RESULTS frame, int16; `wide`: two bytes each.
 
-    Raises ValueError if `tail` ends within a result.
+    Raises FeastError if `tail` ends within a result.
     """
+    if wide and len(tail) % 2:
+        raise FeastError("device sent half a result: build the firmware again and flash it")
     if wide:
         return np.frombuffer(tail, "<i2").astype(np.int16)
     narrow = np.frombuffer(tail, np.uint8).astype(np.int16)

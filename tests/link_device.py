@@ -7,6 +7,7 @@ import shlex
 import socket
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,11 @@ void fake_receive(const uint8_t *bytes, uint32_t count);
 void fake_run(void);
 uint32_t fake_take(uint8_t *bytes);
 uint32_t fake_link_bytes(void);
+void fake_encode(const uint8_t *body, uint32_t length);
+void fake_decoder(uint32_t capacity);
+int fake_push(uint8_t byte, uint8_t *body, uint32_t *length);
+bool fake_unpack(const uint8_t *bytes, uint32_t size, uint64_t base_us, void *events, uint32_t *count);
+uint32_t port_rx_overruns(void);
 uint32_t framing_crc32(uint32_t crc, const uint8_t *bytes, uint32_t count);
 """
 
@@ -86,6 +92,31 @@ class FakeDevice:
         self.lib.fake_receive(data, len(data))
         self.lib.fake_run()
         return bytes(self.ffi.buffer(self._buffer, self.lib.fake_take(self._buffer)))
+
+
+    def encode(self, body: bytes) -> bytes:
+        """A frame as the firmware encodes it."""
+        self.lib.fake_encode(body, len(body))
+        return bytes(self.ffi.buffer(self._buffer, self.lib.fake_take(self._buffer)))
+
+    def decode(self, data: bytes, capacity: int = 1024) -> tuple[list[bytes], Counter[str]]:
+        """Bodies and drops of a byte stream, as the firmware decodes it."""
+        self.lib.fake_decoder(capacity)
+        length, body = self.ffi.new("uint32_t *"), self.ffi.new("uint8_t[]", 1024)
+        bodies, drops = [], Counter[str]()
+        for byte in data:
+            status = self.lib.fake_push(byte, body, length)
+            if status == 1:
+                bodies.append(bytes(self.ffi.buffer(body, length[0])))
+            elif status > 1:
+                drops[{2: "bad_frame", 3: "bad_crc", 4: "too_long"}[status]] += 1
+        return bodies, drops
+
+    def unpack(self, tail: bytes, base_us: int) -> Events | None:
+        """Events of a frame's tail, as the firmware reads them; None if it finds the tail malformed."""
+        events, count = np.zeros(len(tail), EVENT_DTYPE), self.ffi.new("uint32_t *")
+        out = self.ffi.from_buffer(events) if len(tail) else self.ffi.NULL
+        return events[: count[0]] if self.lib.fake_unpack(tail, len(tail), base_us, out, count) else None
 
 
 def build_process(folder: Path, **defines: str) -> Path:

@@ -1,6 +1,7 @@
 /* port.h without hardware: bytes in memory, scripted ticks. One device a process image. */
 #include <string.h>
 
+#include "batch.h"
 #include "link.h"
 #include "port.h"
 
@@ -69,7 +70,45 @@ uint32_t fake_take(uint8_t *bytes)
 
 uint32_t fake_link_bytes(void)
 {
-    return (uint32_t)(sizeof link - sizeof link.results - sizeof link.frame - sizeof link.out);
+    return (uint32_t)sizeof link;
+}
+
+/* Encodes one frame into what fake_take returns. */
+void fake_encode(const uint8_t *body, uint32_t length)
+{
+    static uint8_t frame[1024 + FRAMING_CRC_BYTES];
+    memcpy(frame, body, length);
+    framing_send(frame, length, port_write);
+}
+
+static framing_decoder_t decoder;
+static uint8_t decoded[1024];
+
+void fake_decoder(uint32_t capacity)
+{
+    framing_init(&decoder, decoded, capacity);
+}
+
+/* The status of a frame that ends with this byte; after FRAMING_FRAME the body is in `body`. */
+int fake_push(uint8_t byte, uint8_t *body, uint32_t *length)
+{
+    const framing_status_t status = framing_push(&decoder, byte);
+    *length = decoder.frame_length;
+    memcpy(body, decoded, sizeof decoded);
+    return (int)status;
+}
+
+/* Unpacks a batch of events: true if it is well-formed and holds `count` of them. */
+bool fake_unpack(const uint8_t *bytes, uint32_t size, uint64_t base_us, feast_event_t *events, uint32_t *count)
+{
+    batch_t batch = batch_open(bytes, size, base_us);
+    if (!batch_count(batch, count)) {
+        return false;
+    }
+    while (batch_next(&batch)) {
+        *events++ = batch.event;
+    }
+    return true;
 }
 
 /* --- port.h --- */
