@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codegen.plan import Member
+from codegen.memory import Member
 
 
 def c_rows(values: Iterable[int], width: int = 108) -> str:
@@ -15,15 +15,16 @@ def c_rows(values: Iterable[int], width: int = 108) -> str:
         3, 4, 5,
         6, 7
     """
-    lines: list[str] = []
-    line = "   "
-    for value in values:
-        item = f" {int(value)},"
-        if len(line) + len(item) > width:
-            lines.append(line)
-            line = "   "
-        line += item
-    return "\n".join([*lines, line]).removesuffix(",")
+    return _lines((str(int(value)) for value in values), width)
+
+
+def c_words(values: Iterable[int], width: int = 108) -> str:
+    """32-bit words in hexadecimal, laid out as `c_rows` does.
+
+    >>> print(c_words([1, 0xFFFF0000]))
+        0x00000001u, 0xffff0000u
+    """
+    return _lines((f"0x{int(value):08x}u" for value in values), width)
 
 
 def hex_bytes(digits: str) -> str:
@@ -47,4 +48,16 @@ def declaration(member: Member) -> str:
     return f"{member.ctype} {member.name}{size};"
 
 
-FILTERS = {"c_rows": c_rows, "hex_bytes": hex_bytes, "declaration": declaration}
+def _lines(items: Iterable[str], width: int) -> str:
+    lines: list[str] = []
+    line = "   "
+    for text in items:
+        item = f" {text},"
+        if len(line) + len(item) > width:
+            lines.append(line)
+            line = "   "
+        line += item
+    return "\n".join([*lines, line]).removesuffix(",")
+
+
+FILTERS = {"c_rows": c_rows, "c_words": c_words, "hex_bytes": hex_bytes, "declaration": declaration}

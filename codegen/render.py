@@ -17,6 +17,8 @@ _ALWAYS: Final = {
     "include/feast.h": "feast.h.j2",
     "include/feast_wire.h": "feast_wire.h.j2",
     "src/feast_internal.h": "feast_internal.h.j2",
+    "src/feast_kernel.h": "feast_kernel.h.j2",
+    "src/feast_simd.h": "feast_simd.h.j2",
     "src/feast.c": "feast.c.j2",
     "src/feast_state.c": "feast_state.c.j2",
     "src/feast_tables.c": "feast_tables.c.j2",

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from codegen.boards import Board, get_board
 from codegen.model import Model, Sensor
 from codegen.native import NativeFeast, build_native
 from codegen.options import Options
@@ -21,20 +22,22 @@ from tests.networks import event_streams, make_events, make_model, models
 
 OPTIONS = [Options(), Options(select="threshold"), Options(learning=True), Options(True, "threshold")]
 SENSOR = Sensor(13, 9)
+BOARDS = [None, get_board("mps2_an386")]
+"""The host plan takes the portable kernel, the board's the one for the DSP extension, run here in plain C."""
 CONFIGURATIONS = list(
-    itertools.product(("merged", "separate", "signed"), ("zero", "skip"), (1, 3, 5), OPTIONS)
+    itertools.product(("merged", "separate", "signed"), ("zero", "skip"), (1, 3, 5), OPTIONS, BOARDS)
 )
 
 
-def build(model: Model, options: Options) -> tuple[NativeFeast, Twin]:
+def build(model: Model, options: Options, board: Board | None = None) -> tuple[NativeFeast, Twin]:
     quant, _ = quantise(model)
-    return build_native(render(make_plan(quant, None, options))), Twin(quant, options)
+    return build_native(render(make_plan(quant, board, options))), Twin(quant, options)
 
 
 @cache
 def configuration(index: int) -> tuple[NativeFeast, Model, Options]:
     """One compiled library per configuration, shared by all examples: `init` makes it new again."""
-    polarity, border, radius, options = CONFIGURATIONS[index]
+    polarity, border, radius, options, board = CONFIGURATIONS[index]
     model = make_model(
         SENSOR,
         seed=index,
@@ -45,7 +48,7 @@ def configuration(index: int) -> tuple[NativeFeast, Model, Options]:
         eta=0.01,
         tau_us=3000.0,
     )
-    return build(model, options)[0], model, options
+    return build(model, options, board)[0], model, options
 
 
 def same(native: NativeFeast, twin: Twin, events: np.ndarray) -> None:
@@ -80,9 +83,9 @@ def test_any_events(index: int, recordings: list[np.ndarray]) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
-@given(model=models(), options=st.sampled_from(OPTIONS), data=st.data())
-def test_any_model(model: Model, options: Options, data: st.DataObject) -> None:
-    native, twin = build(model, options)
+@given(model=models(), options=st.sampled_from(OPTIONS), board=st.sampled_from(BOARDS), data=st.data())
+def test_any_model(model: Model, options: Options, board: Board | None, data: st.DataObject) -> None:
+    native, twin = build(model, options, board)
     same(native, twin, make_events(300, model.sensor, seed=data.draw(st.integers(0, 99))))
     same(native, twin, data.draw(event_streams(model.sensor, max_size=40)))
 
@@ -151,15 +154,16 @@ def test_learned_state_travels_between_networks() -> None:
 @settings(max_examples=200, deadline=None)
 @given(position=st.integers(0, 3 * 9 + 2 * 3 - 1), word=st.integers(0, 2**16 - 1))
 def test_foreign_learned_state_is_refused_or_sound(position: int, word: int) -> None:
-    native, _, _ = configuration(
-        CONFIGURATIONS.index(("merged", "zero", 1, Options(learning=True)))
+    native, model, _ = configuration(
+        CONFIGURATIONS.index(("merged", "zero", 1, Options(learning=True), None))
     )
     native.init()
-    words = native.snapshot()[: 4 * 9 + 2 * 4 + 2].copy()
+    neurons = model.params.neurons
+    words = native.snapshot()[: neurons * 9 + 2 * neurons + 2].copy()
     original = words.copy()
     words[position] = word
-    weights = words[: 4 * 9].view(np.int16).reshape(4, 9).astype(np.int64)
-    thresholds = words[4 * 9 : 4 * 9 + 8].view(np.int32)
+    weights = words[: neurons * 9].view(np.int16).reshape(neurons, 9).astype(np.int64)
+    thresholds = words[neurons * 9 : neurons * 11].view(np.int32)
     sound = (
         np.abs(thresholds.astype(np.int64)).max() <= 2**30
         and np.abs((weights**2).sum(axis=1) - 2**30).max() <= 2**23

@@ -15,7 +15,8 @@ from codegen.errors import FeastError
 from codegen.model import Sensor
 from codegen.native import WARNINGS, build_native
 from codegen.options import Options
-from codegen.plan import make_plan, struct_bytes
+from codegen.memory import struct_bytes
+from codegen.plan import make_plan
 from codegen.quantise import quantise
 from codegen.render import MANIFEST, render
 from tests.networks import make_model
@@ -118,7 +119,9 @@ def test_a_model_too_large_for_the_board_is_refused_with_what_fits() -> None:
         FeastError, match=r"too large for netduinoplus2.*RAM.*up to (\d+) neurons would fit"
     ) as error:
         make_plan(quantise(model)[0], get_board("netduinoplus2"), Options(learning=True))
-    fits = int(re.search(r"up to (\d+) neurons", str(error.value))[1])  # type: ignore[index]
+    found = re.search(r"up to (\d+) neurons", str(error.value))
+    assert found
+    fits = int(found[1])
     make_plan(quantise(make_model(neurons=fits))[0], get_board("netduinoplus2"), Options(learning=True))
     with pytest.raises(FeastError, match="too large"):
         make_plan(

@@ -15,7 +15,7 @@ extern "C" {
  * event camera: each event is compared with 3 learned features over the 3x3 patch of the time
  * surface around it.
  *
- *   static feast_t feast;                       about 200 bytes, yours, anywhere in RAM
+ *   static feast_t feast;                       about 232 bytes, yours, anywhere in RAM
  *   feast_init(&feast);
  *   for each event: int16_t id = feast_step(&feast, &event);
  *
@@ -59,14 +59,14 @@ typedef struct {
 typedef struct {
     uint64_t t_us; /* time of the last accepted event */
     uint64_t octave; /* octaves of tau * ln 2 since the first event */
+    int16_t surface[76]; /* rows of cells with zero margins */
+    uint32_t wins[3]; /* events each feature won */
+    uint32_t row_octave[6]; /* octave each surface row was brought up to, low bits */
     uint32_t phase; /* position within the octave, 1/256 us */
     uint32_t misses; /* missed events */
     uint32_t border; /* events without a full patch */
     uint32_t outside; /* events off the sensor */
     uint32_t backwards; /* events out of order */
-    uint32_t wins[3]; /* events each feature won */
-    uint32_t row_octave[6]; /* octave each surface row was brought up to, low bits */
-    int16_t surface[60]; /* rows of cells with zero margins */
     uint16_t window_events; /* compared events in the current window */
     uint16_t window_misses; /* missed events among them */
     uint16_t last_window_misses; /* missed events in the last full window */

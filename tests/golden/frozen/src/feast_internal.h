@@ -5,11 +5,24 @@
 #define FEAST_INTERNAL_H
 
 #include "feast.h"
+#include "feast_simd.h"
+
+#include <stddef.h>
 
 #define FEAST_DIMS 9 /* components of a context */
 #define FEAST_SURFACES 1
 #define FEAST_MARGIN 1 /* zero cells left and right of each surface row */
-#define FEAST_STRIDE 10 /* cells of a surface row with its margins */
+#define FEAST_STRIDE 12 /* cells of a surface row with its margins, a multiple of 4 */
+
+/* Layout of the weights: blocks of FEAST_GROUP features; in a block row by row, in a row pair by pair of
+ * neighbouring weights, and the features of the block side by side. The last pair of a row has one weight. */
+#define FEAST_GROUP 4
+#define FEAST_BLOCKS 1 /* of a bank; the last one may have unused places */
+#define FEAST_PAIRS 2 /* of a row */
+#define FEAST_BLOCK_ROW (FEAST_PAIRS * FEAST_GROUP)
+#define FEAST_BLOCK (FEAST_SIDE * FEAST_BLOCK_ROW)
+#define FEAST_WEIGHT_PAIRS (FEAST_BANKS * FEAST_BLOCKS * FEAST_BLOCK)
+
 #define FEAST_SURFACE_BITS 14
 #define FEAST_DEAD_OCTAVES 15u
 #define FEAST_MANTISSAS 256
@@ -23,10 +36,11 @@
 _Static_assert(FEAST_SIDE * ((1 << FEAST_SURFACE_BITS) - 1) < 65536, "context norm must fit 16 bits");
 _Static_assert(FEAST_OCTAVE_Q8 >= 1024u && FEAST_OCTAVE_Q8 < 0x80000000u, "octave length out of range");
 _Static_assert(FEAST_FEATURES <= 32767, "feature ids must fit int16_t");
+_Static_assert(offsetof(feast_t, surface) % 8u == 0u, "surface rows must lie at multiples of 8");
 _Static_assert((-1 >> 1) == -1, "arithmetic right shift of negative numbers is required");
 
 extern const uint16_t feast_mantissas[FEAST_MANTISSAS];
-extern const int16_t feast_model_weights[FEAST_FEATURES * FEAST_DIMS];
+extern _Alignas(8) const feast_pair_t feast_model_weights[FEAST_WEIGHT_PAIRS];
 extern const int32_t feast_model_thresholds[FEAST_FEATURES];
 
 /* The patch around an event: `rows` rows of FEAST_SIDE cells, FEAST_STRIDE apart, read where they lie.
@@ -43,11 +57,25 @@ typedef struct {
     uint32_t k;
 } feast_norm_t;
 
-/* Weights of a feature, FEAST_DIMS of them. */
-static inline const int16_t *feast_weights_of(const feast_t *self, uint32_t feature)
+/* Weights of all features. */
+static inline const feast_pair_t *feast_weights_of(const feast_t *self)
 {
     (void)self;
-    return &feast_model_weights[feature * FEAST_DIMS];
+    return feast_model_weights;
+}
+
+/* Where the first pair of a feature lies; its other pairs follow FEAST_GROUP apart. */
+static inline uint32_t feast_first_pair(uint32_t feature)
+{
+    const uint32_t bank = feature / FEAST_NEURONS;
+    const uint32_t place = feature % FEAST_NEURONS;
+    return (bank * FEAST_BLOCKS + place / FEAST_GROUP) * FEAST_BLOCK + place % FEAST_GROUP;
+}
+
+/* Where component `i` of a feature lies; odd columns are in lane 1. */
+static inline uint32_t feast_pair_of(uint32_t feature, uint32_t i)
+{
+    return feast_first_pair(feature) + (i / FEAST_SIDE * FEAST_PAIRS + i % FEAST_SIDE / 2u) * FEAST_GROUP;
 }
 
 /* Thresholds of all features. */

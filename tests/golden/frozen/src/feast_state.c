@@ -62,7 +62,9 @@ static uint16_t counter_word(const feast_t *self, uint32_t index)
 uint16_t feast_snapshot_word(const feast_t *self, uint32_t index)
 {
     if (index < FEAST_FEATURES * FEAST_DIMS) {
-        return (uint16_t)feast_weights_of(self, 0)[index];
+        const uint32_t i = index % FEAST_DIMS;
+        const feast_pair_t pair = feast_weights_of(self)[feast_pair_of(index / FEAST_DIMS, i)];
+        return word_of(pair, i % FEAST_SIDE % 2u);
     }
     index -= FEAST_FEATURES * FEAST_DIMS;
     if (index < 2u * FEAST_FEATURES) {

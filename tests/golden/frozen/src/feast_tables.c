@@ -24,14 +24,11 @@ const uint16_t feast_mantissas[FEAST_MANTISSAS] = {
     16055, 16098, 16142, 16186, 16229, 16273, 16318, 16362
 };
 
-/* Q15, feature by feature, each patch row by row. */
-const int16_t feast_model_weights[FEAST_FEATURES * FEAST_DIMS] = {
-    /* feature 0 */
-    11722, 4965, 754, 304, 14966, 16797, 11164, 13424, 10004,
-    /* feature 1 */
-    15560, 13576, 46, 14267, 559, 12142, 2923, 14363, 9010,
-    /* feature 2 */
-    6006, 8471, 568, 2491, 13439, 12970, 12332, 7689, 19984
+/* Q15, two to a word, in the layout of feast_internal.h. */
+_Alignas(8) const feast_pair_t feast_model_weights[FEAST_WEIGHT_PAIRS] = {
+    0x13652dcau, 0x35083cc8u, 0x21171776u, 0x00000000u, 0x000002f2u, 0x0000002eu, 0x00000238u, 0x00000000u,
+    0x3a760130u, 0x022f37bbu, 0x347f09bbu, 0x00000000u, 0x0000419du, 0x00002f6eu, 0x000032aau, 0x00000000u,
+    0x34702b9cu, 0x381b0b6bu, 0x1e09302cu, 0x00000000u, 0x00002714u, 0x00002332u, 0x00004e10u, 0x00000000u
 };
 
 /* Q30. */

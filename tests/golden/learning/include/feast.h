@@ -15,7 +15,7 @@ extern "C" {
  * event camera: each event is compared with 6 learned features over the 3x3 patch of the time
  * surface around it.
  *
- *   static feast_t feast;                       about 472 bytes, yours, anywhere in RAM
+ *   static feast_t feast;                       about 560 bytes, yours, anywhere in RAM
  *   feast_init(&feast);
  *   for each event: int16_t id = feast_step(&feast, &event);
  *
@@ -59,18 +59,18 @@ typedef struct {
 typedef struct {
     uint64_t t_us; /* time of the last accepted event */
     uint64_t octave; /* octaves of tau * ln 2 since the first event */
+    int16_t surface[100]; /* rows of cells with zero margins */
+    uint32_t weights[48]; /* features, Q15, two to a word */
+    int32_t thresholds[6]; /* selection thresholds, Q30 */
+    uint32_t norm2[6]; /* squared norm of each feature, Q30 */
+    uint32_t dither; /* generator that makes rounding unbiased */
+    uint32_t wins[6]; /* events each feature won */
+    uint32_t row_octave[12]; /* octave each surface row was brought up to, low bits */
     uint32_t phase; /* position within the octave, 1/256 us */
     uint32_t misses; /* missed events */
     uint32_t border; /* events without a full patch */
     uint32_t outside; /* events off the sensor */
     uint32_t backwards; /* events out of order */
-    uint32_t wins[6]; /* events each feature won */
-    uint32_t row_octave[12]; /* octave each surface row was brought up to, low bits */
-    uint32_t dither; /* generator that makes rounding unbiased */
-    int32_t thresholds[6]; /* selection thresholds, Q30 */
-    uint32_t norm2[6]; /* squared norm of each feature, Q30 */
-    int16_t weights[54]; /* features, Q15 */
-    int16_t surface[96]; /* rows of cells with zero margins */
     uint16_t window_events; /* compared events in the current window */
     uint16_t window_misses; /* missed events among them */
     uint16_t last_window_misses; /* missed events in the last full window */

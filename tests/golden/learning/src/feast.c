@@ -1,21 +1,27 @@
 /* FEAST 8x6, 6 features of 3x3: time, surface and selection.
  * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build e7f2a7470f8d6572. */
 
-#include "feast_internal.h"
+#include "feast_kernel.h"
 
 #include <string.h>
 
 /* ---- Time and surface: docs/numerics.md sections 2 and 3 -------------------------------------------- */
 
 /* Halves the values of a row `octaves` times, truncating magnitudes. */
-static void age_row(int16_t *row, uint64_t octaves)
+static void age_row(int16_t *row, uint32_t octaves)
 {
     if (octaves >= FEAST_DEAD_OCTAVES) {
         memset(row, 0, FEAST_STRIDE * sizeof row[0]);
         return;
     }
-    for (uint32_t i = 0; i < FEAST_STRIDE; i++) {
-        row[i] = (int16_t)(row[i] >> octaves);
+    /* Four cells at once: the mask drops the bits that leave a lane at its lower end. */
+    const uint32_t mask = (0x7FFFu >> octaves) * 0x10001u;
+    for (uint32_t i = 0; i < FEAST_STRIDE; i += 4u) {
+        const feast_two_t cells = feast_load_two(&row[i]);
+        feast_store_two(&row[i], (feast_two_t){
+            .first = (cells.first >> octaves) & mask,
+            .second = (cells.second >> octaves) & mask,
+        });
     }
 }
 
@@ -37,7 +43,8 @@ static void age_all_rows(feast_t *self, uint64_t octave)
 {
     const uint64_t epoch = self->octave & ~(uint64_t)UINT32_MAX;
     for (uint32_t row = 0; row < FEAST_SURFACES * FEAST_SENSOR_HEIGHT; row++) {
-        age_row(&self->surface[row * FEAST_STRIDE], octave - (epoch | self->row_octave[row]));
+        const uint64_t age = octave - (epoch | self->row_octave[row]);
+        age_row(&self->surface[row * FEAST_STRIDE], age < FEAST_DEAD_OCTAVES ? (uint32_t)age : FEAST_DEAD_OCTAVES);
         self->row_octave[row] = (uint32_t)octave;
     }
 }
@@ -73,21 +80,6 @@ static int16_t mantissa(uint32_t phase)
 
 /* ---- Selection: docs/numerics.md sections 4 and 5 --------------------------------------------------- */
 
-/* Product of a patch with the weights that face it, `weights` pointing at row `patch->top` of a feature. */
-static int32_t dot_product(const feast_patch_t *patch, const int16_t *weights)
-{
-    const int16_t *cells = patch->cells;
-    int32_t sum = 0;
-    for (uint32_t row = 0; row < patch->rows; row++) {
-        for (uint32_t i = 0; i < FEAST_SIDE; i++) {
-            sum += (int32_t)cells[i] * weights[i];
-        }
-        cells += FEAST_STRIDE;
-        weights += FEAST_SIDE;
-    }
-    return sum;
-}
-
 static uint32_t square_root(uint32_t value)
 {
     uint32_t root = 0;
@@ -104,14 +96,7 @@ static uint32_t square_root(uint32_t value)
 
 static feast_norm_t patch_norm(const feast_patch_t *patch)
 {
-    const int16_t *cells = patch->cells;
-    uint32_t squares = 0;
-    for (uint32_t row = 0; row < patch->rows; row++) {
-        for (uint32_t i = 0; i < FEAST_SIDE; i++) {
-            squares += (uint32_t)((int32_t)cells[i] * cells[i]);
-        }
-        cells += FEAST_STRIDE;
-    }
+    uint32_t squares = feast_squares(patch);
     feast_norm_t norm = { .r = 0, .k = 0 };
     while (squares < ((uint32_t)1 << 30)) {
         squares <<= 2;
@@ -126,16 +111,27 @@ typedef struct {
     int32_t dot;
 } winner_t;
 
+static inline winner_t nearer(winner_t winner, int32_t dot, uint32_t feature)
+{
+    return dot > winner.dot ? (winner_t){ .feature = (int32_t)feature, .dot = dot } : winner;
+}
+
 /* The nearest feature of a bank. */
 static winner_t nearest(const feast_t *self, uint32_t bank, const feast_patch_t *patch)
 {
+    const feast_pair_t *weights = feast_weights_of(self) + bank * FEAST_BLOCKS * FEAST_BLOCK + patch->top * FEAST_BLOCK_ROW;
     winner_t winner = { .feature = FEAST_NONE, .dot = INT32_MIN };
-    for (uint32_t n = bank * FEAST_NEURONS; n < (bank + 1u) * FEAST_NEURONS; n++) {
-        const int32_t dot = dot_product(patch, feast_weights_of(self, n) + patch->top * FEAST_SIDE);
-        if (dot > winner.dot) {
-            winner.feature = (int32_t)n;
-            winner.dot = dot;
+    for (uint32_t place = 0; place < FEAST_NEURONS; place += FEAST_GROUP) {
+        const uint32_t feature = bank * FEAST_NEURONS + place;
+        int32_t dots[FEAST_GROUP];
+        feast_dots(patch, weights, dots);
+        winner = nearer(winner, dots[0], feature + 0u);
+        winner = nearer(winner, dots[1], feature + 1u);
+        winner = nearer(winner, dots[2], feature + 2u);
+        if (place + 3u < FEAST_NEURONS) {
+            winner = nearer(winner, dots[3], feature + 3u);
         }
+        weights += FEAST_BLOCK;
     }
     return winner;
 }
@@ -143,15 +139,21 @@ static winner_t nearest(const feast_t *self, uint32_t bank, const feast_patch_t 
 /* The nearest feature of a bank among those in range of their selection thresholds. */
 static winner_t nearest_in_range(const feast_t *self, uint32_t bank, const feast_patch_t *patch, feast_norm_t norm)
 {
+    const feast_pair_t *weights = feast_weights_of(self) + bank * FEAST_BLOCKS * FEAST_BLOCK + patch->top * FEAST_BLOCK_ROW;
     const int32_t *thresholds = feast_thresholds_of(self);
     const int64_t scale = (int64_t)1 << (15u + norm.k);
     winner_t winner = { .feature = FEAST_NONE, .dot = INT32_MIN };
-    for (uint32_t n = bank * FEAST_NEURONS; n < (bank + 1u) * FEAST_NEURONS; n++) {
-        const int32_t dot = dot_product(patch, feast_weights_of(self, n) + patch->top * FEAST_SIDE);
-        if (dot > winner.dot && dot * scale >= (int64_t)thresholds[n] * (int64_t)norm.r) {
-            winner.feature = (int32_t)n;
-            winner.dot = dot;
+    for (uint32_t place = 0; place < FEAST_NEURONS; place += FEAST_GROUP) {
+        const uint32_t feature = bank * FEAST_NEURONS + place;
+        int32_t dots[FEAST_GROUP];
+        feast_dots(patch, weights, dots);
+        for (uint32_t n = 0; n < FEAST_GROUP && place + n < FEAST_NEURONS; n++) {
+            if (dots[n] > winner.dot && dots[n] * scale >= (int64_t)thresholds[feature + n] * (int64_t)norm.r) {
+                winner.feature = (int32_t)(feature + n);
+                winner.dot = dots[n];
+            }
         }
+        weights += FEAST_BLOCK;
     }
     return winner;
 }

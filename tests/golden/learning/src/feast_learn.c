@@ -3,12 +3,17 @@
 
 #include "feast_internal.h"
 
+#include <string.h>
+
 /* Squared norm of a feature's weights, Q30. */
-static uint32_t squared_norm(const int16_t *weights)
+static uint64_t squared_norm(const feast_t *self, uint32_t feature)
 {
-    uint32_t sum = 0;
-    for (uint32_t i = 0; i < FEAST_DIMS; i++) {
-        sum += (uint32_t)((int32_t)weights[i] * weights[i]);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < FEAST_SIDE * FEAST_PAIRS; i++) {
+        const feast_pair_t pair = self->weights[feast_first_pair(feature) + i * FEAST_GROUP];
+        const int64_t lane0 = feast_lane0(pair);
+        const int64_t lane1 = feast_lane1(pair);
+        sum += (uint64_t)(lane0 * lane0 + lane1 * lane1);
     }
     return sum;
 }
@@ -49,36 +54,52 @@ static factors_t update_factors(feast_t *self, int64_t dot, feast_norm_t norm, i
     };
 }
 
-/* A weight moved towards a cell; `dither` has 16 bits. */
-static int16_t moved_weight(int32_t weight, int32_t cell, factors_t factors, uint32_t dither)
+/* What changes from pair to pair of one update. */
+typedef struct {
+    feast_pair_t *weights; /* the next pair */
+    uint32_t dither;
+    int32_t norm2;
+} update_t;
+
+/* Moves a pair of weights towards two cells. `lanes` masks the lanes there are. */
+static inline update_t move_pair(update_t update, factors_t factors, feast_pair_t cells, feast_pair_t lanes)
 {
-    const int32_t change = (factors.gain * cell - factors.decay * weight
-                            + (int32_t)(dither >> (16 - FEAST_LEARNING_SHIFT)))
-                           >> FEAST_LEARNING_SHIFT;
-    const int32_t moved = weight + change;
-    return (int16_t)(moved > INT16_MAX ? INT16_MAX : moved < INT16_MIN ? INT16_MIN : moved);
+    const uint32_t dither = draw(update.dither);
+    const feast_pair_t pair = *update.weights;
+    int32_t change0 = (int32_t)((dither & 0xFFFFu) >> (16 - FEAST_LEARNING_SHIFT));
+    int32_t change1 = (int32_t)((dither >> 16) >> (16 - FEAST_LEARNING_SHIFT));
+    change0 = feast_mac_lane0(-factors.decay, pair, feast_mac_lane0(factors.gain, cells, change0));
+    change1 = feast_mac_lane1(-factors.decay, pair, feast_mac_lane1(factors.gain, cells, change1));
+    const uint32_t high0 = (uint32_t)change0 << (16 - FEAST_LEARNING_SHIFT);
+    const uint32_t high1 = (uint32_t)change1 << (16 - FEAST_LEARNING_SHIFT);
+    const feast_pair_t moved = feast_add_saturating(pair, ((high1 & 0xFFFF0000u) | (high0 >> 16)) & lanes);
+    *update.weights = moved;
+    return (update_t){
+        .weights = update.weights + FEAST_GROUP,
+        .dither = dither,
+        .norm2 = feast_mac2(moved, moved, update.norm2),
+    };
+}
+
+/* Two cells of a row as a pair, the first in lane 0. */
+static inline feast_pair_t cell_pair(const int16_t *cells)
+{
+    return (uint32_t)(uint16_t)cells[0] | ((uint32_t)(uint16_t)cells[1] << 16);
 }
 
 void feast_learn_hit(feast_t *self, uint32_t feature, const feast_patch_t *patch, int32_t dot, feast_norm_t norm)
 {
     static const int16_t off_sensor[FEAST_SIDE] = { 0 };
     const factors_t factors = update_factors(self, dot, norm, (int64_t)self->norm2[feature]);
-    int16_t *weights = &self->weights[feature * FEAST_DIMS];
-    uint32_t x = self->dither;
+    update_t update = { .weights = &self->weights[feast_first_pair(feature)], .dither = self->dither, .norm2 = 0 };
     for (uint32_t row = 0; row < FEAST_SIDE; row++) {
         const bool on_sensor = row >= patch->top && row < patch->top + patch->rows;
         const int16_t *cells = on_sensor ? &patch->cells[(row - patch->top) * FEAST_STRIDE] : off_sensor;
-        for (uint32_t i = 0; i < FEAST_SIDE; i += 2u) {
-            x = draw(x);
-            weights[i] = moved_weight(weights[i], cells[i], factors, x & 0xFFFFu);
-            if (i + 1u < FEAST_SIDE) {
-                weights[i + 1u] = moved_weight(weights[i + 1u], cells[i + 1u], factors, x >> 16);
-            }
-        }
-        weights += FEAST_SIDE;
+        update = move_pair(update, factors, cell_pair(&cells[0]), 0xFFFFFFFFu);
+        update = move_pair(update, factors, (uint16_t)cells[FEAST_SIDE - 1], 0x0000FFFFu);
     }
-    self->dither = x;
-    self->norm2[feature] = squared_norm(&self->weights[feature * FEAST_DIMS]);
+    self->dither = update.dither;
+    self->norm2[feature] = (uint32_t)update.norm2;
 
     const int32_t raised = self->thresholds[feature] + FEAST_DELTA_I_Q30;
     self->thresholds[feature] = raised > FEAST_UNIT ? FEAST_UNIT : raised;
@@ -94,12 +115,10 @@ void feast_learn_miss(feast_t *self, uint32_t bank)
 
 void feast_learn_init(feast_t *self)
 {
-    for (uint32_t i = 0; i < FEAST_FEATURES * FEAST_DIMS; i++) {
-        self->weights[i] = feast_model_weights[i];
-    }
+    memcpy(self->weights, feast_model_weights, sizeof self->weights);
+    memcpy(self->thresholds, feast_model_thresholds, sizeof self->thresholds);
     for (uint32_t n = 0; n < FEAST_FEATURES; n++) {
-        self->thresholds[n] = feast_model_thresholds[n];
-        self->norm2[n] = squared_norm(feast_weights_of(self, n));
+        self->norm2[n] = (uint32_t)squared_norm(self, n);
     }
     self->dither = 1u;
 }
@@ -116,7 +135,10 @@ void feast_import_word(feast_t *self, uint32_t index, uint16_t word)
     const uint32_t shift = 16u * ((index - thresholds) & 1u);
     const uint32_t keep = ~((uint32_t)0xFFFFu << shift);
     if (index < thresholds) {
-        self->weights[index] = (int16_t)(word < 0x8000u ? (int32_t)word : (int32_t)word - 0x10000);
+        const uint32_t i = index % FEAST_DIMS;
+        feast_pair_t *pair = &self->weights[feast_pair_of(index / FEAST_DIMS, i)];
+        const uint32_t lane = 16u * (i % FEAST_SIDE % 2u);
+        *pair = (*pair & ~((uint32_t)0xFFFFu << lane)) | ((uint32_t)word << lane);
     } else if (index < dither) {
         int32_t *threshold = &self->thresholds[(index - thresholds) / 2u];
         const uint32_t bits = ((uint32_t)*threshold & keep) | ((uint32_t)word << shift);
@@ -128,26 +150,17 @@ void feast_import_word(feast_t *self, uint32_t index, uint16_t word)
     }
 }
 
-static bool feature_is_valid(const feast_t *self, uint32_t feature)
-{
-    const int16_t *weights = feast_weights_of(self, feature);
-    uint64_t norm2 = 0;
-    for (uint32_t i = 0; i < FEAST_DIMS; i++) {
-        norm2 += (uint64_t)((int64_t)weights[i] * weights[i]);
-    }
-    const int32_t threshold = self->thresholds[feature];
-    return threshold >= -FEAST_UNIT && threshold <= FEAST_UNIT && norm2 >= (uint64_t)FEAST_UNIT - 8388608u
-           && norm2 <= (uint64_t)FEAST_UNIT + 8388608u;
-}
-
 bool feast_import_finish(feast_t *self)
 {
     for (uint32_t n = 0; n < FEAST_FEATURES; n++) {
-        if (!feature_is_valid(self, n)) {
+        const uint64_t norm2 = squared_norm(self, n);
+        const int32_t threshold = self->thresholds[n];
+        if (threshold < -FEAST_UNIT || threshold > FEAST_UNIT || norm2 < (uint64_t)FEAST_UNIT - 8388608u
+            || norm2 > (uint64_t)FEAST_UNIT + 8388608u) {
             feast_learn_init(self);
             return false;
         }
-        self->norm2[n] = squared_norm(feast_weights_of(self, n));
+        self->norm2[n] = (uint32_t)norm2;
     }
     return true;
 }

@@ -1,0 +1,154 @@
+"""What the emitted library takes: the members of its state, its RAM and flash, and what fits a board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from codegen import qformat
+from codegen.boards import Board, Kernel
+from codegen.errors import FeastError
+from codegen.layout import make_layout
+from codegen.model import Hyperparameters, Sensor
+from codegen.options import Options
+
+_TYPE_BYTES: Final = {"uint64_t": 8, "uint32_t": 4, "int32_t": 4, "uint16_t": 2, "int16_t": 2, "bool": 1}
+_CODE_BYTES: Final = {False: 2560, True: 5120}
+"""Room kept for the library's code, by learning."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member of ``feast_t``; ``count`` 0 is a scalar."""
+
+    name: str
+    ctype: str
+    count: int
+    comment: str
+
+    @property
+    def bytes(self) -> int:
+        """Size without padding."""
+        return _TYPE_BYTES[self.ctype] * max(1, self.count)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Bytes the library takes of a board."""
+
+    ram: int
+    """``sizeof(feast_t)``."""
+    tables: int
+    """Constant tables in flash."""
+    flash: int
+    """Tables and code."""
+
+
+def row_stride(params: Hyperparameters, sensor: Sensor) -> int:
+    """Cells of a surface row with its zero margins, a multiple of 4 for packed shifts."""
+    margin = params.radius if params.border == "zero" else 0
+    return -(-(sensor.width + 2 * margin) // 4) * 4
+
+
+def state_members(
+    params: Hyperparameters, sensor: Sensor, options: Options, kernel: Kernel
+) -> tuple[Member, ...]:
+    """Members of ``feast_t`` in their order."""
+    features = params.features
+    rows = params.banks * sensor.height
+    cells = rows * row_stride(params, sensor) + 4
+    weight_words = make_layout(params.neurons, params.banks, params.side, kernel).words
+    time = [
+        Member("t_us", "uint64_t", 0, "time of the last accepted event"),
+        Member("octave", "uint64_t", 0, "octaves of tau * ln 2 since the first event"),
+    ]
+    # Behind the 64-bit members, so that both arrays lie at multiples of 8: their sizes are ones, too.
+    arrays = [
+        Member("surface", "int16_t", cells, "rows of cells with zero margins"),
+        Member("weights", "uint32_t", weight_words, "features, Q15, two to a word"),
+    ]
+    learned = [
+        Member("thresholds", "int32_t", features, "selection thresholds, Q30"),
+        Member("norm2", "uint32_t", features, "squared norm of each feature, Q30"),
+        Member("dither", "uint32_t", 0, "generator that makes rounding unbiased"),
+    ]
+    counters = [
+        Member("wins", "uint32_t", features, "events each feature won"),
+        Member("row_octave", "uint32_t", rows, "octave each surface row was brought up to, low bits"),
+        Member("phase", "uint32_t", 0, "position within the octave, 1/256 us"),
+        Member("misses", "uint32_t", 0, "missed events"),
+        Member("border", "uint32_t", 0, "events without a full patch"),
+        Member("outside", "uint32_t", 0, "events off the sensor"),
+        Member("backwards", "uint32_t", 0, "events out of order"),
+        Member("window_events", "uint16_t", 0, "compared events in the current window"),
+        Member("window_misses", "uint16_t", 0, "missed events among them"),
+        Member("last_window_misses", "uint16_t", 0, "missed events in the last full window"),
+        Member("started", "bool", 0, "an event was accepted since the reset"),
+    ]
+    switch = [Member("learning", "bool", 0, "features adapt")]
+    if options.learning:
+        return (*time, *arrays, *learned, *counters, *switch)
+    return (*time, arrays[0], *counters)
+
+
+def struct_bytes(members: tuple[Member, ...]) -> int:
+    """``sizeof`` of a struct of these members under the Arm and the x86-64 ABI (natural alignment).
+
+    >>> struct_bytes((Member("a", "uint64_t", 0, ""), Member("c", "int16_t", 3, "")))
+    16
+    """
+    offset = 0
+    for member in members:
+        size = _TYPE_BYTES[member.ctype]
+        offset = -(-offset // size) * size + member.bytes
+    largest = max(_TYPE_BYTES[member.ctype] for member in members)
+    return -(-offset // largest) * largest
+
+
+def budget(params: Hyperparameters, sensor: Sensor, options: Options, kernel: Kernel) -> Budget:
+    """RAM and flash of the library for a network of these parameters."""
+    words = make_layout(params.neurons, params.banks, params.side, kernel).words
+    tables = 4 * words + 4 * params.features + 2 * qformat.MANTISSAS
+    ram = struct_bytes(state_members(params, sensor, options, kernel))
+    return Budget(ram=ram, tables=tables, flash=tables + _CODE_BYTES[options.learning])
+
+
+def fits(params: Hyperparameters, sensor: Sensor, options: Options, board: Board) -> bool:
+    """Whether the library fits beside the firmware."""
+    need = budget(params, sensor, options, board.kernel)
+    return need.ram <= board.model_ram_bytes and need.flash <= board.model_flash_bytes
+
+
+def largest_fitting(params: Hyperparameters, sensor: Sensor, options: Options, board: Board) -> int:
+    """Most neurons per bank that fit the board, 0 if not even one does."""
+    low, high = 0, 1
+    while fits(replace(params, neurons=high), sensor, options, board):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if fits(replace(params, neurons=middle), sensor, options, board):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def check_fit(params: Hyperparameters, sensor: Sensor, options: Options, board: Board) -> None:
+    """Raise FeastError if the library is too large for the board, saying what would fit."""
+    need = budget(params, sensor, options, board.kernel)
+    for kind, bytes_needed, have in (
+        ("RAM", need.ram, board.model_ram_bytes),
+        ("flash", need.flash, board.model_flash_bytes),
+    ):
+        if bytes_needed > have:
+            most = largest_fitting(params, sensor, options, board)
+            surface = 2 * params.banks * sensor.height * row_stride(params, sensor)
+            advice = (
+                f"up to {most} neurons would fit"
+                if most
+                else f"the {sensor} time surface alone takes {surface} bytes, choose a larger board"
+            )
+            raise FeastError(
+                f"model too large for {board.name}: it needs {bytes_needed} bytes of {kind}, "
+                f"{max(0, have)} are free beside the firmware; {advice}"
+            )
