@@ -32,9 +32,9 @@ EXTENSIONS_OF_CORE: Final[dict[str, frozenset[str]]] = {
     "cortex-m55": frozenset({"dsp", "mve"}),
 }
 
-LINK_RAM_BYTES: Final = 2048
+LINK_RAM_BYTES: Final = 1024
 """RAM of the firmware beyond receive ring and stack: frame buffers and counters."""
-FIRMWARE_FLASH_BYTES: Final = 12 * 1024
+FIRMWARE_FLASH_BYTES: Final = 8 * 1024
 """Flash of the firmware without the emitted library: start-up, drivers, link, library routines."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -134,9 +135,10 @@ def _first_complaint(output: str) -> str:
     'x.c:1:2: error: no'
     """
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    marks = ("error:", "region `", "undefined reference", "error")
+    # The linker names the cause before the compiler driver reports that linking failed.
+    marks = ("overflowed by", "undefined reference", "error:", "error")
     for mark in marks:
         for line in lines:
             if mark in line.lower():
-                return line.removeprefix("Error: ")
+                return re.sub(r"^(Error|\S*/ld(\.bfd)?): ", "", line)
     return lines[-1] if lines else "PlatformIO printed nothing"

@@ -38,6 +38,24 @@ static uint32_t measure(uint32_t rounds)
     return (port_ticks() - before) & PORT_TICK_MASK;
 }
 
+/* Waits for `count` bytes to come in behind each other while measuring; answers how many came within. */
+static void measure_receiving(uint32_t rounds, uint32_t count)
+{
+    static uint8_t bytes[256];
+    while (port_read(bytes, 1u) == 0u) {
+        port_idle();
+    }
+    uint32_t got = 1u + port_read(bytes, sizeof bytes);
+    const uint32_t ticks = measure(rounds);
+    const uint32_t within = port_read(bytes, sizeof bytes);
+    got += within;
+    while (got < count) {
+        got += port_read(bytes, sizeof bytes);
+    }
+    put_word(ticks);
+    put_word(within);
+}
+
 static void echo(uint32_t count)
 {
     while (count > 0u) {
@@ -80,6 +98,11 @@ static void answer(uint8_t command)
     case 'e': echo(get_word()); break;
     case 'i': inform(); break;
     case 'm': put_word(measure(get_word())); break;
+    case 'r': {
+        const uint32_t rounds = get_word();
+        measure_receiving(rounds, get_word());
+        break;
+    }
     case 'q': spin(get_word()); put_word(0u); break; /* reads nothing meanwhile */
     case 's': put_word(dig(get_word())); break;
     case 'a': PORT_ASSERT(command != 'a'); break;

@@ -1,0 +1,129 @@
+"""The firmware build: reproducible, without PlatformIO's registry, within what the boards file reserves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from codegen.boards import get_board, load_boards
+from codegen.emit import write
+from codegen.errors import FeastError
+from codegen.options import Options
+from codegen.plan import make_plan
+from codegen.quantise import quantise
+from codegen.render import render
+from host.build import BuildResult, build, prepare_project
+from host.platformio_env import platformio_environment, prepare_scons
+from tests.firmware_project import make_probe_project, needs_compiler
+from tests.networks import make_model
+
+pytestmark = [pytest.mark.firmware, needs_compiler]
+
+REGISTRY_LOOKUP_S = 61
+"""What a single look-up in an unreachable registry costs; a build must stay far below it."""
+
+
+def platformio(project: Path, board: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Plain `pio run -e BOARD` in `project`."""
+    return subprocess.run(
+        [sys.executable, "-m", "platformio", "run", "-e", board],
+        cwd=project,
+        env={**platformio_environment(), **variables},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", ["mps2_an386", "netduinoplus2"])
+def test_plain_platformio_elsewhere_gives_the_same_elf_without_a_registry(name: str, tmp_path: Path) -> None:
+    ours = build(get_board(name), make_probe_project(tmp_path / "here" / "firmware"))
+
+    theirs = make_probe_project(tmp_path / "somewhere" / "else" / "fw")
+    fresh = tmp_path / "fresh core"
+    started = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-m", "host.platformio_env"],
+        env={**os.environ, "PLATFORMIO_CORE_DIR": str(fresh)},
+        check=True,
+        capture_output=True,
+    )
+    done = platformio(theirs, name, PLATFORMIO_CORE_DIR=str(fresh))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert time.monotonic() - started < REGISTRY_LOOKUP_S / 2
+
+    elf = (theirs / ".pio" / "build" / name / "firmware.elf").read_bytes()
+    assert elf == ours.elf.read_bytes()
+    assert str(tmp_path).encode() not in elf
+    assert str(Path(__file__).parent.parent).encode() not in elf
+
+
+def test_scons_is_laid_out_once_and_a_real_one_is_kept(tmp_path: Path) -> None:
+    assert prepare_scons(tmp_path)
+    assert not prepare_scons(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tool-scons"]
+    manifest = tmp_path / "tool-scons" / "package.json"
+    manifest.write_text('{"name": "tool-scons", "version": "3.0.0"}', encoding="utf-8")
+    assert prepare_scons(tmp_path), "one that this PlatformIO cannot use does not count"
+    assert "3.0.0" in manifest.read_text(encoding="utf-8")
+    assert not prepare_scons(tmp_path)
+
+
+def test_nothing_emitted_says_what_to_run(tmp_path: Path) -> None:
+    project = make_probe_project(tmp_path / "firmware")
+    shutil.rmtree(project / "lib")
+    with pytest.raises(FeastError, match=r"firmware.lib.feast holds no emitted library: run `codegen emit"):
+        build(get_board("mps2_an386"), project)
+    prepare_scons()
+    done = platformio(project, "mps2_an386")
+    assert done.returncode != 0
+    complaints = [line for line in done.stderr.splitlines() if "run `codegen emit" in line]
+    assert len(complaints) == 1
+    assert "--board mps2_an386" in complaints[0]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_first_complaint_of_the_compiler_is_reported(tmp_path: Path) -> None:
+    project = make_probe_project(tmp_path / "firmware")
+    main = project / "src" / "main.c"
+    main.write_text(main.read_text(encoding="utf-8") + "static int unused;\n", encoding="utf-8")
+    with pytest.raises(
+        FeastError, match=r"main\.c:\d+:\d+: error: .*unused.*whole output: .*mps2_an386\.log"
+    ):
+        build(get_board("mps2_an386"), project)
+
+
+def test_a_firmware_that_outgrows_the_memory_is_refused_by_the_linker(tmp_path: Path) -> None:
+    project = make_probe_project(tmp_path / "firmware")
+    main = project / "src" / "main.c"
+    text = main.read_text(encoding="utf-8").replace("int main(void)\n{", "int main(void)\n{\n    hoard();")
+    hoard = "static volatile uint8_t pile[130 * 1024];\nstatic void hoard(void) { pile[0] = 1; }\n"
+    main.write_text(text.replace("int main(void)", hoard + "\nint main(void)"), encoding="utf-8")
+    build(get_board("mps2_an386"), project)
+    with pytest.raises(FeastError, match="failed: region `RAM' overflowed by"):  # silicon has 128K, QEMU 192K
+        build(get_board("netduinoplus2"), project)
+
+
+@pytest.mark.parametrize(
+    ("name", "learning"), [("mps2_an386", False), *((name, True) for name in load_boards())]
+)
+def test_the_firmware_takes_no_more_than_the_plan_reserves(name: str, learning: bool, tmp_path: Path) -> None:
+    board = get_board(name)
+    project = tmp_path / "firmware"
+    prepare_project(project)
+    plan = make_plan(quantise(make_model(neurons=2, radius=2))[0], board, Options(learning=learning))
+    write(render(plan), project / "lib" / "feast")
+    result = build(board, project)
+    assert isinstance(result, BuildResult)
+    assert result.stack_bytes == board.stack_bytes
+    firmware_ram = result.ram_bytes - plan.ram_bytes + result.stack_bytes
+    firmware_flash = result.flash_bytes - plan.flash_bytes
+    assert 0 < firmware_ram <= board.firmware_ram_bytes
+    assert firmware_flash <= board.firmware_flash_bytes
