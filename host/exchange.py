@@ -262,8 +262,8 @@ class RunExchange:
 
     def _refusal(self, fields: dict[str, Any]) -> str:
         code, where = fields["code"], f"{self.results} results received"
-        if code == wire.ERROR_NO_RUN.value:
-            return f"device restarted in the middle of the run, {where}: the run is lost, run again"
+        if code in (wire.ERROR_NO_RUN.value, wire.ERROR_VERSION.value):  # it has forgotten run or HELLO
+            return f"device has restarted, {where}: the run and what was learned are lost, run again"
         if code == wire.ERROR_UNSUPPORTED.value:
             return "device was built without learning: build the firmware with --learning and flash it"
         meaning = _REFUSALS.get(code, "unknown reason")

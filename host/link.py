@@ -75,8 +75,10 @@ class Link:
     def __init__(self, port: Port, name: str, patience: Patience, connect_s: float) -> None:
         self.name = name
         self._port, self._patience = port, patience
+        self._connect_s = connect_s
         self._sender, self._receiver = Sender(), Receiver()
-        self.hello = self._say_hello(connect_s)
+        self.hello = self._say_hello()
+        self._in_step = True  # no run was left unfinished
 
     def __enter__(self) -> Link:
         return self
@@ -104,7 +106,8 @@ class Link:
         learning: adapt to it; the device must be built with learning. initialise: begin with the model's
         weights and thresholds, else with what the device has learned. one_at_a_time: send nothing while the
         device computes, so that its ticks repeat exactly (slower).
-        Raises FeastError if an event cannot be sent, or the run cannot be finished without loss.
+        Raises FeastError if an event cannot be sent, or the run cannot be finished without loss; the next run
+        then says HELLO again, which brings `hello` up to date.
         """
         results = np.empty(len(events), RESULT_DTYPE)
         done = 0
@@ -131,9 +134,12 @@ class Link:
         one_at_a_time: bool = False,
     ) -> Summary:
         """Like `run`, in constant memory: events from an iterable, results to a function, in order."""
+        if not self._in_step:
+            self.hello = self._say_hello()
         flags = learning * wire.START_LEARNING.value | initialise * wire.START_INITIALISE.value
         run = self.hello.last_run % _MAX_RUN + 1
         self.hello = replace(self.hello, last_run=run)
+        self._in_step = False
         before = self._receiver.counters
         exchange = RunExchange(
             self.hello,
@@ -152,6 +158,7 @@ class Link:
                 self._port.write(data)
             frames = self._receiver.feed(self._port.read(exchange.wait_s(time.monotonic())))
             exchange.receive(frames, time.monotonic())
+        self._in_step = True
         self.hello = replace(self.hello, state_id=exchange.done["state_id"])
         host = {name: count - before[name] for name, count in self._receiver.counters.items()}
         return self._summary(exchange.done, host | exchange.counters)
@@ -163,10 +170,10 @@ class Link:
             **{name: done[name] for name in _OF_DONE}, tick_hz=self.hello.tick_hz, counters=counters
         )
 
-    def _say_hello(self, limit_s: float) -> Hello:
+    def _say_hello(self) -> Hello:
         """Ask until the device answers; what a former conversation left on the line is ignored."""
         nonce = secrets.randbits(32)
-        limit, answer_s = time.monotonic() + limit_s, _FIRST_HELLO_S
+        limit, answer_s = time.monotonic() + self._connect_s, _FIRST_HELLO_S
         while time.monotonic() < limit:
             # The zero byte ends whatever half a frame the device may have received before.
             hello = self._sender.encode(wire.HELLO, run=0, received=0, nonce=nonce, version=wire.VERSION)
@@ -178,8 +185,8 @@ class Link:
                     if frame.fields.get("nonce") == nonce:
                         return self._take_hello(frame)
         raise FeastError(
-            f"{self.name}: no answer to HELLO for {limit_s:.0f} s ({self._heard()}): check port and baud "
-            "rate, and that the firmware is flashed and running"
+            f"{self.name}: no answer to HELLO for {self._connect_s:.0f} s ({self._heard()}): check port and "
+            "baud rate, and that the firmware is flashed and running"
         )
 
     def _take_hello(self, frame: Frame) -> Hello:

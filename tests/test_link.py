@@ -302,7 +302,7 @@ class TestRefusals:
 
         calls = [0]
         with pytest.raises(
-            FeastError, match=r"device restarted in the middle of the run, \d+ results received"
+            FeastError, match=r"device has restarted, \d+ results received"
         ):
             Host(device).run(toy_events(5000), restart)
         assert (Host(device).run(toy_events(50))[0] == toy_results(toy_events(50))).all()
