@@ -87,6 +87,7 @@ def accuracy(vectors: Float64Array, labels: Sequence[int], folds: int = FOLDS, s
     """
     from sklearn.linear_model import RidgeClassifierCV
     from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from threadpoolctl import threadpool_limits
 
     _, sizes = np.unique(labels, return_counts=True)
     if sizes.size < 2 or sizes.min() < folds:
@@ -95,7 +96,8 @@ def accuracy(vectors: Float64Array, labels: Sequence[int], folds: int = FOLDS, s
             f"classes, the smallest of {sizes.min(initial=len(labels))}"
         )
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    scores = cross_val_score(RidgeClassifierCV(_RIDGE_ALPHAS), vectors, np.array(labels), cv=splits)
+    with threadpool_limits(1):  # such small systems only wait for each other on more threads
+        scores = cross_val_score(RidgeClassifierCV(_RIDGE_ALPHAS), vectors, np.array(labels), cv=splits)
     return float(scores.mean())
 
 

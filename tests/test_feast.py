@@ -96,6 +96,11 @@ def test_ties_go_to_the_lowest_feature() -> None:
     assert FloatFeast(features(RIGHT, CENTRE, CENTRE)).step(at((0, 4, 3)))[0] == 1
 
 
+def test_a_score_equal_to_its_threshold_is_in_range() -> None:
+    net = FloatFeast(features(CENTRE, threshold=1.0), learning=True)
+    assert list(net.step(at((0, 4, 3), (1, 0, 0)))) == [0, 0]
+
+
 def test_thresholds_saturate_at_the_range_of_a_cosine() -> None:
     net = FloatFeast(features(CENTRE, RIGHT, threshold=0.9, delta_i=0.3, delta_e=0.7), learning=True)
     net.step(at((0, 4, 3)))
@@ -156,7 +161,7 @@ def test_scaling_the_surfaces_down_changes_no_result(dtype: type[np.float32]) ->
 def test_after_a_long_silence_old_pixels_are_gone(silence_us: int) -> None:
     net = FloatFeast(features(CENTRE, RIGHT, tau_us=1000.0))
     scores = net.scores(at((1, 3, 3), (1 + silence_us, 4, 3), (1 + silence_us, 5, 3)))
-    np.testing.assert_array_equal(scores.norm, np.float32([1.0, 1.0, np.sqrt(2.0)]))
+    np.testing.assert_array_equal(scores.norm.astype(np.float32), np.sqrt([1, 1, 2], dtype=np.float32))
 
 
 def test_scores_tell_winner_runner_up_and_norm() -> None:

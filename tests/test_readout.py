@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen.errors import FeastError
-from codegen.model import Hyperparameters, Sensor
+from codegen.model import Arithmetic, Hyperparameters, Sensor
 from codegen.records import BORDER, MISS
 from host.datasets import open_source
 from host.feast import FloatFeast
@@ -26,14 +27,13 @@ SENSOR = Sensor(13, 9)
 def test_pooled_counts_count_each_event_in_its_cell(seed: int, count: int, grid: int) -> None:
     events = make_events(count, SENSOR, seed)
     results = np.random.default_rng(seed).integers(BORDER, 4, count).astype(np.int16)
-    expected = np.zeros((grid, grid, 4))
+    counts = np.zeros((grid, grid, 4))
     for event, result in zip(events, results, strict=True):
         if result >= 0:
-            expected[int(event["y"]) * grid // 9, int(event["x"]) * grid // 13, result] += 1
+            counts[int(event["y"]) * grid // 9, int(event["x"]) * grid // 13, result] += 1
     vector = pooled_counts(results, events, SENSOR, 4, grid)
-    np.testing.assert_allclose(
-        vector, np.sqrt(expected).ravel() / max(np.sqrt(expected.sum()), 1), atol=1e-15
-    )
+    expected = np.sqrt(counts.ravel() / max(float(counts.sum()), 1.0))
+    np.testing.assert_allclose(vector, expected, rtol=0, atol=1e-15)
 
 
 def test_a_recording_without_features_is_all_zero() -> None:
@@ -89,8 +89,8 @@ def test_features_learned_in_fixed_point_are_as_good(nmnist: Path) -> None:
     """Mean over grids and seeds: one seed's readout alone moves by more than the half point allowed."""
     source = open_source(str(nmnist)).split("train")
     accuracies = {}
-    for arithmetic in ("float", "fixed"):
-        model = train(source, Hyperparameters(), arithmetic=arithmetic).model  # type: ignore[arg-type]
+    for arithmetic in get_args(Arithmetic):
+        model = train(source, Hyperparameters(), arithmetic=arithmetic).model
         comparison = compare_readouts(source, FloatFeast(model), model.params.features, raw_grids=(3,))
         accuracies[arithmetic] = np.mean(list(comparison.features.values()))
     assert abs(accuracies["float"] - accuracies["fixed"]) <= 0.005
