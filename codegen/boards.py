@@ -319,5 +319,6 @@ def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
     got = f", got {problem['input']!r}" if problem["type"] not in ("missing", "value_error") else ""
     return f"{where}: {message}{got}" if where else f"{message}{got}"

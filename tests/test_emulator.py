@@ -27,15 +27,26 @@ pytestmark = [pytest.mark.firmware, needs_compiler, needs_emulator]
 EMULATED = [name for name, board in load_boards().items() if board.qemu]
 READY = b"REDY"
 INFO = (
-    "tick_hz clock_hz clock_fallback rx_capacity stack_used stack_bytes rx_overruns tx_dropped "
-    "fault_kind fault_where fault_status"
-).split()
+    "tick_hz",
+    "clock_hz",
+    "clock_fallback",
+    "rx_capacity",
+    "stack_used",
+    "stack_bytes",
+    "rx_overruns",
+    "tx_dropped",
+    "fault_kind",
+    "fault_where",
+    "fault_status",
+)
 ECHO_WINDOW = 256
 
 
 class Probe:
-    """Talks to tests/port_probe/main.c. COMMANDS: e(count) echo, i() info, m(rounds) measure a loop of two
-    instructions, r(rounds, count) the same while receiving, q(rounds) loop without reading, s(bytes) use stack, a() failed assertion, u() bad opcode."""
+    """Talks to tests/port_probe/main.c. Its commands: e(count) echo, i() info, m(rounds) measure a loop
+    of two instructions, r(rounds, count) the same while receiving, q(rounds) loop without reading,
+    s(bytes) use stack, a() fail an assertion, u() execute an undefined instruction.
+    """
 
     def __init__(self, url: str) -> None:
         self.port: Any = serial.serial_for_url(url, timeout=10)

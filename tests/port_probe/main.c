@@ -1,4 +1,4 @@
-/* Exercises port.h on request: one command byte, little-endian arguments, see COMMANDS in test_emulator.py. */
+/* Exercises port.h on request: one command byte, little-endian arguments, see Probe in test_emulator.py. */
 #include "port.h"
 
 static uint8_t get_byte(void)
