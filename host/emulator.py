@@ -27,6 +27,7 @@ QEMU: Final = "qemu-system-arm"
 MAX_SHIFT: Final = 10
 """QEMU's own limit."""
 MAX_TICKS_PER_INSTRUCTION: Final = 16
+_END_S: Final = 0.2
 _STOP_S: Final = 2.0
 
 
@@ -75,8 +76,13 @@ class Emulator:
         return instructions(ticks, _machine(self.board).tick_hz)
 
     def failure(self) -> str | None:
-        """What QEMU said if it has stopped by itself, else None."""
-        if self._process.poll() is None:
+        """What QEMU said if it has stopped by itself, else None.
+
+        Waits a moment: its connection is lost before its end is seen.
+        """
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
             return None
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
