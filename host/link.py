@@ -52,8 +52,7 @@ class Summary:
     state_id: int
     """CRC-32 of the learned state after the run."""
     ticks_total: int
-    """Ticks spent in feast_step, the measurement itself taken off. Bytes that arrive meanwhile are handled
-    by an interrupt and count too: run with `one_at_a_time` for the network alone."""
+    """Ticks spent in feast_step; the measurement itself is taken off, and so are interrupts, by the port."""
     ticks_max: int
     tick_hz: int
     stack_used: int

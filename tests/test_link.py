@@ -301,9 +301,7 @@ class TestRefusals:
             return data
 
         calls = [0]
-        with pytest.raises(
-            FeastError, match=r"device has restarted, \d+ results received"
-        ):
+        with pytest.raises(FeastError, match=r"device has restarted, \d+ results received"):
             Host(device).run(toy_events(5000), restart)
         assert (Host(device).run(toy_events(50))[0] == toy_results(toy_events(50))).all()
 
@@ -531,11 +529,11 @@ def talking(says: bytes | Callable[[bytes], bytes]) -> Iterator[str]:
 @pytest.mark.firmware
 @pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not on PATH")
 def test_the_link_is_small_enough_for_8_k_of_ram(tmp_path: Path) -> None:
-    """600 bytes by default; 316 with small buffers."""
+    """The figures of docs/protocol.md."""
     (tmp_path / "feast_wire.h").write_text(link_device.wire_header())
     (tmp_path / "size.c").write_text('#include "link.h"\nlink_t self;\n')
     small = ["-DLINK_FRAME_BYTES=96u", "-DLINK_RESULT_WINDOW=32u", "-DLINK_RESULTS_PER_FRAME=16u"]
-    for flags, limit in (([], 600), (small, 344)):
+    for flags, bytes_of_ram in (([], 600), (small, 344)):
         command = [
             "arm-none-eabi-gcc",
             "-mcpu=cortex-m0",
@@ -550,4 +548,20 @@ def test_the_link_is_small_enough_for_8_k_of_ram(tmp_path: Path) -> None:
         size = subprocess.run(
             ["arm-none-eabi-size", "size.o"], cwd=tmp_path, check=True, capture_output=True, text=True
         )
-        assert int(size.stdout.split("\n")[1].split()[2]) <= limit
+        assert int(size.stdout.split("\n")[1].split()[2]) == bytes_of_ram
+
+
+@pytest.mark.prove
+def test_a_million_events_with_every_hundredth_frame_damaged(device: FakeDevice) -> None:
+    def damage(data: bytes) -> bytes:
+        frames = [bytearray(frame) for frame in data.split(b"\0")[:-1]]
+        for frame in frames:
+            if rng.random() < 0.01:
+                frame[rng.randrange(len(frame))] ^= 1 << rng.randrange(8)
+        return b"".join(bytes(frame) + b"\0" for frame in frames)
+
+    rng, events = random.Random(0), toy_events(1_000_000)
+    results, exchange = Host(device).run(events, damage, damage)
+    assert (results == toy_results(events)).all()
+    assert exchange.done is not None
+    assert exchange.done["bad_crc"] + exchange.done["bad_frame"] > 100

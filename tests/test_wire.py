@@ -106,6 +106,10 @@ def test_the_document_holds_the_tables() -> None:
     )
 
 
+def test_the_examples_of_the_document() -> None:
+    assert doctest.testfile(str(DOCUMENT), module_relative=False, encoding="utf-8").failed == 0
+
+
 def test_digests_are_crc32_of_little_endian_words() -> None:
     results = np.array([0, 15, -1, -4, 300], np.int16)
     assert wire.result_digest(results) == zlib.crc32(bytes.fromhex("00000f00fffffcff2c01"))
