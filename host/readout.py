@@ -87,7 +87,7 @@ def accuracy(vectors: Float64Array, labels: Sequence[int], folds: int = FOLDS, s
     """
     from sklearn.linear_model import RidgeClassifierCV
     from sklearn.model_selection import StratifiedKFold, cross_val_score
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     _, sizes = np.unique(labels, return_counts=True)
     if sizes.size < 2 or sizes.min() < folds:

@@ -99,10 +99,7 @@ def test_picking_and_shuffling_keep_recordings_whole(classes: Path) -> None:
     picked = source.pick([3, 0]).pick([1])
     assert (picked.names, picked.labels) == (("0/z.bin",), (0,))
     np.testing.assert_array_equal(picked.load(0).events, source.load(0).events)
-    assert [picked.where(0), source.pick([3]).where(0)] == [
-        str(classes / "0/z.bin"),
-        str(classes / "10/a.bin"),
-    ]
+    assert picked.where(0) == str(classes / "0" / "z.bin")
     shuffled = source.shuffled(seed=1)
     assert sorted(shuffled.names) == sorted(source.names)
     for stream in shuffled:
