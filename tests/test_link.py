@@ -25,6 +25,7 @@ from host.exchange import Patience, RunExchange
 from host.framing import Frame, FrameDecoder, Receiver, Sender, encode_frame
 from host.hello import Hello
 from host.link import open_link
+from host.port import open_port
 from tests import link_device
 from tests.link_device import BUILD_ID, FakeDevice, toy_events, toy_results
 
@@ -445,6 +446,21 @@ class TestPorts:
                     link.run_batches(batches, lambda results: None)
             with open_link(url) as link:
                 assert (link.run(events).results == toy_results(events)).all()
+
+    def test_the_next_run_works_after_one_that_failed(self, program: Path) -> None:
+        events = toy_events(3000)
+        events["x"][2000] = 256
+        with link_device.listening(program) as url, open_link(url) as link:
+            with pytest.raises(FeastError, match=r"event 2000: \(256, \d+\) cannot be sent"):
+                link.run(events, learning=True)
+            assert (link.run(events[:500]).results == toy_results(events[:500])).all()
+
+    def test_a_port_that_cannot_be_selected(self) -> None:
+        """As on Windows: pyserial's own waiting is used."""
+        port = open_port("loop://", 115_200, limit_s=1.0)
+        assert port.read(0.01) == b""
+        port.write(b"abc")
+        assert port.read(1.0) + port.read(0.01) == b"abc"
 
     def test_foreign_bytes_before_hello(self, program: Path) -> None:
         with link_device.on_pty(program) as url:
