@@ -22,6 +22,8 @@ _PROJECT_HEAD: Final = """\
 
 [platformio]
 default_envs = mps2_an386
+; PlatformIO notes here where the platform lies. In its home two checkouts would overwrite each other's note.
+platforms_dir = ${PROJECT_DIR}/.pio/platforms
 
 [env]
 platform = symlink://${PROJECT_DIR}/platforms/feastcortex

@@ -102,7 +102,7 @@ def _run_platformio(board: Board, project_dir: Path) -> None:
     log = project_dir / ".pio" / f"{board.name}.log"
     environment = platformio_environment()
     # The firmware is looked for in the project's own folder.
-    for folder in ("BUILD", "WORKSPACE", "SRC", "LIB"):
+    for folder in ("BUILD", "WORKSPACE", "SRC", "LIB", "PLATFORMS"):
         environment.pop(f"PLATFORMIO_{folder}_DIR", None)
     command = [sys.executable, "-m", "platformio", "run", "-d", str(project_dir), "-e", board.name]
     try:
