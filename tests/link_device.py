@@ -24,7 +24,7 @@ from codegen.records import EVENT_DTYPE, Events, Results
 ROOT = Path(__file__).resolve().parent.parent
 FIRMWARE = ROOT / "firmware" / "src"
 TOY = Path(__file__).resolve().parent / "link_toy"
-SOURCES = [FIRMWARE / "framing.c", FIRMWARE / "batch.c", FIRMWARE / "link.c", TOY / "feast.c"]
+SOURCES = [*(FIRMWARE / name for name in ("framing.c", "batch.c", "reply.c", "link.c")), TOY / "feast.c"]
 BUILD_ID = "0123456789abcdef"
 LARGE_BUFFERS = {
     "LINK_FRAME_BYTES": "8192u",
@@ -92,7 +92,6 @@ class FakeDevice:
         self.lib.fake_receive(data, len(data))
         self.lib.fake_run()
         return bytes(self.ffi.buffer(self._buffer, self.lib.fake_take(self._buffer)))
-
 
     def encode(self, body: bytes) -> bytes:
         """A frame as the firmware encodes it."""

@@ -4,123 +4,22 @@
 
 #include "batch.h"
 #include "port.h"
+#include "reply.h"
 
 _Static_assert((LINK_RESULT_WINDOW & (LINK_RESULT_WINDOW - 1u)) == 0u, "LINK_RESULT_WINDOW: a power of two");
 _Static_assert(LINK_RESULTS_PER_FRAME <= LINK_RESULT_WINDOW, "a frame of results lies within the window");
 _Static_assert(LINK_FRAME_BYTES >= 64u && LINK_FRAME_BYTES <= 65535u, "LINK_FRAME_BYTES: 64 to 65535");
 _Static_assert(FRAMING_CRC_BYTES == FEAST_WIRE_CRC_BYTES, "one kind of checksum");
 
-#define HELLO_FLAGS                                                                                    \
-    ((FEAST_LEARNING ? FEAST_WIRE_FLAG_LEARNING : 0u) |                                                \
-     (FEAST_SELECT_THRESHOLD ? FEAST_WIRE_FLAG_THRESHOLD : 0u) |                                       \
-     (LINK_RESULT_BYTES == 2u ? FEAST_WIRE_FLAG_WIDE_RESULTS : 0u) |                                   \
-     (BATCH_COORDINATE_BYTES == 2u ? FEAST_WIRE_FLAG_WIDE_COORDINATES : 0u))
-
 #define MAX_SEQUENCE_STEP 0x8000u /* a larger step forward is a step back */
 #define CHUNK_BYTES 32u /* received bytes taken at a time */
-
-/* --- sending --------------------------------------------------------------------------------- */
-
-static void send(link_t *self, uint8_t type, uint32_t length)
-{
-    self->out[FEAST_WIRE_HEADER_AT_TYPE] = type;
-    self->out[FEAST_WIRE_HEADER_AT_RUN] = self->run;
-    feast_wire_put_u16(&self->out[FEAST_WIRE_HEADER_AT_SEQUENCE], self->next_out++);
-    feast_wire_put_u32(&self->out[FEAST_WIRE_HEADER_AT_RECEIVED], (uint32_t)self->events);
-    framing_send(self->out, length, port_write);
-}
-
-static uint16_t ack(const link_t *self)
-{
-    return (uint16_t)(self->next_in - 1u);
-}
-
-static void send_credit(link_t *self)
-{
-    feast_wire_put_u16(&self->out[FEAST_WIRE_CREDIT_AT_ACK], ack(self));
-    send(self, FEAST_WIRE_CREDIT, FEAST_WIRE_CREDIT_BYTES);
-}
-
-static void send_error(link_t *self, uint8_t code, uint32_t detail)
-{
-    feast_wire_put_u16(&self->out[FEAST_WIRE_ERROR_AT_ACK], ack(self));
-    self->out[FEAST_WIRE_ERROR_AT_CODE] = code;
-    feast_wire_put_u32(&self->out[FEAST_WIRE_ERROR_AT_DETAIL], detail);
-    send(self, FEAST_WIRE_ERROR, FEAST_WIRE_ERROR_BYTES);
-}
-
-/* Sends the results that were not sent yet. */
-static void send_results(link_t *self)
-{
-    uint32_t left = (uint32_t)self->events - self->sent;
-    while (left > 0) {
-        const uint32_t count = left < LINK_RESULTS_PER_FRAME ? left : LINK_RESULTS_PER_FRAME;
-        uint8_t *at = &self->out[FEAST_WIRE_RESULTS_BYTES];
-        feast_wire_put_u16(&self->out[FEAST_WIRE_RESULTS_AT_ACK], ack(self));
-        feast_wire_put_u32(&self->out[FEAST_WIRE_RESULTS_AT_FIRST], self->sent);
-        for (uint32_t i = 0; i < count; i++) {
-            const link_result_t result = self->results[(self->sent + i) % LINK_RESULT_WINDOW];
-#if LINK_RESULT_BYTES == 1u
-            *at++ = result;
-#else
-            feast_wire_put_u16(at, result);
-            at += LINK_RESULT_BYTES;
-#endif
-        }
-        self->sent += count;
-        left -= count;
-        send(self, FEAST_WIRE_RESULTS, FEAST_WIRE_RESULTS_BYTES + count * LINK_RESULT_BYTES);
-    }
-}
-
-/* CRC-32 of the first `words` words of the network's state. */
-static uint32_t state_digest(const feast_t *feast, uint32_t words)
-{
-    uint32_t digest = 0;
-    for (uint32_t i = 0; i < words; i++) {
-        uint8_t word[2];
-        feast_wire_put_u16(word, feast_snapshot_word(feast, i));
-        digest = framing_crc32(digest, word, sizeof word);
-    }
-    return digest;
-}
 
 /* --- HELLO, START, POLL, END ----------------------------------------------------------------- */
 
 static void on_hello(link_t *self)
 {
-    static const uint8_t build_id[] = FEAST_BUILD_ID_BYTES;
-    const port_fault_t fault = port_last_fault();
-    uint8_t *out = self->out;
     self->version_agreed = feast_wire_get_u16(&self->frame[FEAST_WIRE_HELLO_AT_VERSION]) == FEAST_WIRE_VERSION;
-    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_NONCE],
-                       feast_wire_get_u32(&self->frame[FEAST_WIRE_HELLO_AT_NONCE]));
-    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_VERSION], FEAST_WIRE_VERSION);
-    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_FLAGS],
-                       HELLO_FLAGS | (port_clock_fallback() ? FEAST_WIRE_FLAG_CLOCK_FALLBACK : 0u));
-    for (uint32_t i = 0; i < sizeof build_id; i++) {
-        out[FEAST_WIRE_HELLO_REPLY_AT_BUILD_ID + i] = build_id[i];
-    }
-    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_STATE_ID], state_digest(self->feast, FEAST_STATE_WORDS));
-    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_STATE_WORDS], FEAST_STATE_WORDS);
-    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_SNAPSHOT_WORDS], FEAST_SNAPSHOT_WORDS);
-    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_WIDTH], FEAST_SENSOR_WIDTH);
-    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_HEIGHT], FEAST_SENSOR_HEIGHT);
-    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_NEURONS], FEAST_NEURONS);
-    out[FEAST_WIRE_HELLO_REPLY_AT_RADIUS] = FEAST_RADIUS;
-    out[FEAST_WIRE_HELLO_REPLY_AT_BANKS] = FEAST_BANKS;
-    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_RX_BYTES], port_rx_capacity);
-    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_FRAME_BYTES], LINK_FRAME_BYTES);
-    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_RESULTS_PER_FRAME], LINK_RESULTS_PER_FRAME);
-    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_RESULT_WINDOW], LINK_RESULT_WINDOW);
-    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_CLOCK_HZ], port_clock_hz());
-    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_TICK_HZ], port_tick_hz());
-    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_STACK_BYTES], port_stack_bytes());
-    out[FEAST_WIRE_HELLO_REPLY_AT_LAST_RUN] = self->run;
-    out[FEAST_WIRE_HELLO_REPLY_AT_FAULT_KIND] = (uint8_t)fault.kind;
-    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_FAULT_WHERE], fault.where);
-    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_FAULT_STATUS], fault.status);
-    send(self, FEAST_WIRE_HELLO_REPLY, FEAST_WIRE_HELLO_REPLY_BYTES);
+    reply_hello(self);
 }
 
 static void begin_run(link_t *self, uint8_t run, uint8_t flags)
@@ -152,16 +51,16 @@ static void on_start(link_t *self)
     const uint8_t run = self->frame[FEAST_WIRE_HEADER_AT_RUN];
     const uint8_t flags = self->frame[FEAST_WIRE_START_AT_FLAGS];
     if (!self->version_agreed) {
-        send_error(self, FEAST_WIRE_ERROR_VERSION, FEAST_WIRE_VERSION);
+        reply_error(self, FEAST_WIRE_ERROR_VERSION, FEAST_WIRE_VERSION);
     } else if (run == 0u) {
-        send_error(self, FEAST_WIRE_ERROR_MALFORMED, FEAST_WIRE_START_BYTES);
+        reply_error(self, FEAST_WIRE_ERROR_MALFORMED, FEAST_WIRE_START_BYTES);
     } else if (!FEAST_LEARNING && (flags & FEAST_WIRE_START_LEARNING) != 0u) {
-        send_error(self, FEAST_WIRE_ERROR_UNSUPPORTED, flags);
+        reply_error(self, FEAST_WIRE_ERROR_UNSUPPORTED, flags);
     } else {
         if (run != self->run) {
             begin_run(self, run, flags);
         }
-        send_credit(self);
+        reply_credit(self);
     }
 }
 
@@ -170,32 +69,20 @@ static void on_poll(link_t *self)
     const uint32_t again = self->sent - self->received;
     self->counters[FEAST_WIRE_COUNTER_RESENT] += again;
     self->sent = self->received;
-    send_credit(self);
-    send_results(self);
+    reply_credit(self);
+    reply_results(self);
 }
 
 static void on_end(link_t *self)
 {
     const uint32_t events = feast_wire_get_u32(&self->frame[FEAST_WIRE_END_AT_EVENTS]);
-    uint8_t *out = self->out;
     if (events != (uint32_t)self->events || events != self->received) {
-        send_error(self, FEAST_WIRE_ERROR_POSITION, events);
+        reply_error(self, FEAST_WIRE_ERROR_POSITION, events);
         return;
     }
     self->counters[FEAST_WIRE_COUNTER_RX_OVERRUNS] = port_rx_overruns() - self->rx_overruns_before;
     self->counters[FEAST_WIRE_COUNTER_TX_DROPPED] = port_tx_dropped() - self->tx_dropped_before;
-    feast_wire_put_u16(&out[FEAST_WIRE_DONE_AT_ACK], ack(self));
-    feast_wire_put_u64(&out[FEAST_WIRE_DONE_AT_EVENTS], self->events);
-    feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_RESULT_DIGEST], self->result_digest);
-    feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_SNAPSHOT_DIGEST], state_digest(self->feast, FEAST_SNAPSHOT_WORDS));
-    feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_STATE_ID], state_digest(self->feast, FEAST_STATE_WORDS));
-    feast_wire_put_u64(&out[FEAST_WIRE_DONE_AT_TICKS_TOTAL], self->ticks_total);
-    feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_TICKS_MAX], self->ticks_max);
-    feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_STACK_USED], port_stack_used());
-    for (uint32_t i = 0; i < FEAST_WIRE_COUNTERS; i++) {
-        feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_FRAMES + 4u * i], self->counters[i]);
-    }
-    send(self, FEAST_WIRE_DONE, FEAST_WIRE_DONE_BYTES);
+    reply_done(self);
 }
 
 /* --- EVENTS ---------------------------------------------------------------------------------- */
@@ -224,16 +111,16 @@ static void on_events(link_t *self, uint32_t length)
     uint32_t count;
     if (first != (uint32_t)self->events) {
         self->counters[FEAST_WIRE_COUNTER_OUT_OF_ORDER]++;
-        send_error(self, FEAST_WIRE_ERROR_OUT_OF_ORDER, first);
+        reply_error(self, FEAST_WIRE_ERROR_OUT_OF_ORDER, first);
     } else if (!batch_count(batch, &count)) {
-        send_error(self, FEAST_WIRE_ERROR_MALFORMED, length);
+        reply_error(self, FEAST_WIRE_ERROR_MALFORMED, length);
     } else if (count > LINK_RESULT_WINDOW - ((uint32_t)self->events - self->received)) {
-        send_error(self, FEAST_WIRE_ERROR_WINDOW, count);
+        reply_error(self, FEAST_WIRE_ERROR_WINDOW, count);
     } else {
         while (batch_next(&batch)) {
             step(self, &batch.event);
         }
-        send_results(self);
+        reply_results(self);
     }
 }
 
@@ -277,11 +164,11 @@ static bool take_run(link_t *self)
 {
     const uint32_t received = feast_wire_get_u32(&self->frame[FEAST_WIRE_HEADER_AT_RECEIVED]);
     if (self->run == 0u || self->frame[FEAST_WIRE_HEADER_AT_RUN] != self->run) {
-        send_error(self, FEAST_WIRE_ERROR_NO_RUN, self->run);
+        reply_error(self, FEAST_WIRE_ERROR_NO_RUN, self->run);
         return false;
     }
     if (received - self->received > (uint32_t)self->events - self->received) {
-        send_error(self, FEAST_WIRE_ERROR_POSITION, received);
+        reply_error(self, FEAST_WIRE_ERROR_POSITION, received);
         return false;
     }
     self->received = received;
@@ -295,7 +182,7 @@ static void on_frame(link_t *self, uint32_t length)
         return;
     }
     if (!length_suits(type, length)) {
-        send_error(self, FEAST_WIRE_ERROR_MALFORMED, length);
+        reply_error(self, FEAST_WIRE_ERROR_MALFORMED, length);
         return;
     }
     switch (type) {
@@ -304,7 +191,7 @@ static void on_frame(link_t *self, uint32_t length)
     case FEAST_WIRE_EVENTS: if (take_run(self)) on_events(self, length); break;
     case FEAST_WIRE_POLL: if (take_run(self)) on_poll(self); break;
     case FEAST_WIRE_END: if (take_run(self)) on_end(self); break;
-    default: send_error(self, FEAST_WIRE_ERROR_UNKNOWN, type); break;
+    default: reply_error(self, FEAST_WIRE_ERROR_UNKNOWN, type); break;
     }
 }
 
@@ -314,7 +201,7 @@ static void on_damage(link_t *self, uint32_t counter)
     self->counters[counter]++;
     if (!self->damage_reported) {
         self->damage_reported = true;
-        send_error(self, FEAST_WIRE_ERROR_DAMAGED, counter);
+        reply_error(self, FEAST_WIRE_ERROR_DAMAGED, counter);
     }
 }
 

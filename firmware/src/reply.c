@@ -1,0 +1,125 @@
+#include "reply.h"
+
+#include "batch.h"
+#include "port.h"
+
+#define HELLO_FLAGS                                                                                    \
+    ((FEAST_LEARNING ? FEAST_WIRE_FLAG_LEARNING : 0u) |                                                \
+     (FEAST_SELECT_THRESHOLD ? FEAST_WIRE_FLAG_THRESHOLD : 0u) |                                       \
+     (LINK_RESULT_BYTES == 2u ? FEAST_WIRE_FLAG_WIDE_RESULTS : 0u) |                                   \
+     (BATCH_COORDINATE_BYTES == 2u ? FEAST_WIRE_FLAG_WIDE_COORDINATES : 0u))
+
+static void send(link_t *self, uint8_t type, uint32_t length)
+{
+    self->out[FEAST_WIRE_HEADER_AT_TYPE] = type;
+    self->out[FEAST_WIRE_HEADER_AT_RUN] = self->run;
+    feast_wire_put_u16(&self->out[FEAST_WIRE_HEADER_AT_SEQUENCE], self->next_out++);
+    feast_wire_put_u32(&self->out[FEAST_WIRE_HEADER_AT_RECEIVED], (uint32_t)self->events);
+    framing_send(self->out, length, port_write);
+}
+
+static uint16_t ack(const link_t *self)
+{
+    return (uint16_t)(self->next_in - 1u);
+}
+
+void reply_credit(link_t *self)
+{
+    feast_wire_put_u16(&self->out[FEAST_WIRE_CREDIT_AT_ACK], ack(self));
+    send(self, FEAST_WIRE_CREDIT, FEAST_WIRE_CREDIT_BYTES);
+}
+
+void reply_error(link_t *self, uint8_t code, uint32_t detail)
+{
+    feast_wire_put_u16(&self->out[FEAST_WIRE_ERROR_AT_ACK], ack(self));
+    self->out[FEAST_WIRE_ERROR_AT_CODE] = code;
+    feast_wire_put_u32(&self->out[FEAST_WIRE_ERROR_AT_DETAIL], detail);
+    send(self, FEAST_WIRE_ERROR, FEAST_WIRE_ERROR_BYTES);
+}
+
+void reply_results(link_t *self)
+{
+    uint32_t left = (uint32_t)self->events - self->sent;
+    while (left > 0) {
+        const uint32_t count = left < LINK_RESULTS_PER_FRAME ? left : LINK_RESULTS_PER_FRAME;
+        uint8_t *at = &self->out[FEAST_WIRE_RESULTS_BYTES];
+        feast_wire_put_u16(&self->out[FEAST_WIRE_RESULTS_AT_ACK], ack(self));
+        feast_wire_put_u32(&self->out[FEAST_WIRE_RESULTS_AT_FIRST], self->sent);
+        for (uint32_t i = 0; i < count; i++) {
+            const link_result_t result = self->results[(self->sent + i) % LINK_RESULT_WINDOW];
+#if LINK_RESULT_BYTES == 1u
+            *at++ = result;
+#else
+            feast_wire_put_u16(at, result);
+            at += LINK_RESULT_BYTES;
+#endif
+        }
+        self->sent += count;
+        left -= count;
+        send(self, FEAST_WIRE_RESULTS, FEAST_WIRE_RESULTS_BYTES + count * LINK_RESULT_BYTES);
+    }
+}
+
+/* CRC-32 of the first `words` words of the network's state. */
+static uint32_t state_digest(const feast_t *feast, uint32_t words)
+{
+    uint32_t digest = 0;
+    for (uint32_t i = 0; i < words; i++) {
+        uint8_t word[2];
+        feast_wire_put_u16(word, feast_snapshot_word(feast, i));
+        digest = framing_crc32(digest, word, sizeof word);
+    }
+    return digest;
+}
+
+void reply_hello(link_t *self)
+{
+    static const uint8_t build_id[] = FEAST_BUILD_ID_BYTES;
+    const port_fault_t fault = port_last_fault();
+    uint8_t *out = self->out;
+    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_NONCE],
+                       feast_wire_get_u32(&self->frame[FEAST_WIRE_HELLO_AT_NONCE]));
+    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_VERSION], FEAST_WIRE_VERSION);
+    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_FLAGS],
+                       HELLO_FLAGS | (port_clock_fallback() ? FEAST_WIRE_FLAG_CLOCK_FALLBACK : 0u));
+    for (uint32_t i = 0; i < sizeof build_id; i++) {
+        out[FEAST_WIRE_HELLO_REPLY_AT_BUILD_ID + i] = build_id[i];
+    }
+    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_STATE_ID], state_digest(self->feast, FEAST_STATE_WORDS));
+    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_STATE_WORDS], FEAST_STATE_WORDS);
+    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_SNAPSHOT_WORDS], FEAST_SNAPSHOT_WORDS);
+    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_WIDTH], FEAST_SENSOR_WIDTH);
+    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_HEIGHT], FEAST_SENSOR_HEIGHT);
+    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_NEURONS], FEAST_NEURONS);
+    out[FEAST_WIRE_HELLO_REPLY_AT_RADIUS] = FEAST_RADIUS;
+    out[FEAST_WIRE_HELLO_REPLY_AT_BANKS] = FEAST_BANKS;
+    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_RX_BYTES], port_rx_capacity);
+    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_FRAME_BYTES], LINK_FRAME_BYTES);
+    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_RESULTS_PER_FRAME], LINK_RESULTS_PER_FRAME);
+    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_RESULT_WINDOW], LINK_RESULT_WINDOW);
+    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_CLOCK_HZ], port_clock_hz());
+    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_TICK_HZ], port_tick_hz());
+    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_STACK_BYTES], port_stack_bytes());
+    out[FEAST_WIRE_HELLO_REPLY_AT_LAST_RUN] = self->run;
+    out[FEAST_WIRE_HELLO_REPLY_AT_FAULT_KIND] = (uint8_t)fault.kind;
+    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_FAULT_WHERE], fault.where);
+    feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_FAULT_STATUS], fault.status);
+    send(self, FEAST_WIRE_HELLO_REPLY, FEAST_WIRE_HELLO_REPLY_BYTES);
+}
+
+void reply_done(link_t *self)
+{
+    uint8_t *out = self->out;
+    feast_wire_put_u16(&out[FEAST_WIRE_DONE_AT_ACK], ack(self));
+    feast_wire_put_u64(&out[FEAST_WIRE_DONE_AT_EVENTS], self->events);
+    feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_RESULT_DIGEST], self->result_digest);
+    feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_SNAPSHOT_DIGEST], state_digest(self->feast, FEAST_SNAPSHOT_WORDS));
+    feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_STATE_ID], state_digest(self->feast, FEAST_STATE_WORDS));
+    feast_wire_put_u64(&out[FEAST_WIRE_DONE_AT_TICKS_TOTAL], self->ticks_total);
+    feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_TICKS_MAX], self->ticks_max);
+    feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_STACK_USED], port_stack_used());
+    for (uint32_t i = 0; i < FEAST_WIRE_COUNTERS; i++) {
+        feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_FRAMES + 4u * i], self->counters[i]);
+    }
+    send(self, FEAST_WIRE_DONE, FEAST_WIRE_DONE_BYTES);
+}

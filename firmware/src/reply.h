@@ -1,0 +1,22 @@
+/* What the device sends: each function fills in one kind of message and sends it. Part of link.c. */
+#ifndef FEAST_REPLY_H
+#define FEAST_REPLY_H
+
+#include "link.h"
+
+/* Who this is, in answer to the HELLO in `self->frame`. */
+void reply_hello(link_t *self);
+
+/* Everything up to the last intact frame has been dealt with. */
+void reply_credit(link_t *self);
+
+/* A frame was not accepted; `code` is one of FEAST_WIRE_ERROR_*. */
+void reply_error(link_t *self, uint8_t code, uint32_t detail);
+
+/* The results that were not sent yet, in as many frames as it takes. */
+void reply_results(link_t *self);
+
+/* What the run came to. Reads the whole state of the network. */
+void reply_done(link_t *self);
+
+#endif
