@@ -1,4 +1,4 @@
-"""The set-up script, on pretended machines: a PATH of a few tools and a Python that notes what it is asked."""
+"""The set-up script, on pretended machines: a PATH of few tools, a Python that notes what it is asked."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = "bash cat cksum cp dirname env grep id mkdir rm sed tail touch"
+DEBIAN = ("gcc", "libc6-dev", "gcc-arm-none-eabi", "libnewlib-arm-none-eabi", "qemu-system-arm")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 
@@ -141,10 +142,10 @@ def test_moved_checkout_gets_a_new_environment(linux: Machine) -> None:
 @pytest.mark.parametrize(
     ("system", "advice"),
     [
-        ("Linux", "sudo apt-get install gcc libc6-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"),
+        ("Linux", f"sudo apt-get install {' '.join(DEBIAN)}"),
         ("Darwin", "xcode-select --install; brew install --cask gcc-arm-embedded; brew install qemu"),
-        ("MINGW64_NT-10.0", "use WSL (wsl --install -d Ubuntu, then ./run there), or in an MSYS2 UCRT64 shell: "
-         "pacboy -S gcc arm-none-eabi-gcc arm-none-eabi-newlib qemu"),
+        ("MINGW64_NT-10.0", "use WSL (wsl --install -d Ubuntu, then ./run there), or in an MSYS2 UCRT64 "
+         "shell: pacboy -S gcc arm-none-eabi-gcc arm-none-eabi-newlib qemu"),
     ],
 )  # fmt: skip
 def test_missing_system_packages_are_one_line(tmp_path: Path, system: str, advice: str) -> None:
@@ -154,18 +155,14 @@ def test_missing_system_packages_are_one_line(tmp_path: Path, system: str, advic
         script = PYTHON.replace("/bin", "/Scripts")
         machine.tool("python3", script.replace("#!/usr/Scripts", "#!/usr/bin"))
     line = last_line(machine.run("setup"))
-    assert line.rstrip() == f"run: error: system packages are missing, install them with: {advice}"
+    assert line == f"run: error: system packages are missing, install them with: {advice}"
 
 
 def test_only_what_is_missing_is_named(linux: Machine) -> None:
     linux.add_python()
     linux.add_compilers()
     (linux.path / "qemu-system-arm").unlink()
-    assert (
-        last_line(linux.run("test"))
-        .rstrip()
-        .endswith("install them with: sudo apt-get install qemu-system-arm")
-    )
+    assert last_line(linux.run("test")).endswith("install them with: sudo apt-get install qemu-system-arm")
 
 
 def test_newlib_counts_as_part_of_the_cross_compiler(linux: Machine) -> None:
