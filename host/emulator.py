@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Final
 
@@ -149,10 +150,15 @@ def _arguments(machine: Qemu, elf: Path, listener: int) -> list[str]:
     ]
 
 
+@cache
 def _dies_with_parent() -> Sequence[str]:
     """A prefix that makes Linux end the command when this process dies, even by SIGKILL."""
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
-    return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
+    if setpriv is None:
+        return ()
+    prefix = (setpriv, "--pdeathsig", "KILL", "--")
+    works = subprocess.run([*prefix, "true"], capture_output=True, check=False)  # BusyBox lacks the option
+    return prefix if works.returncode == 0 else ()
 
 
 def _start(command: list[str], listener: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
