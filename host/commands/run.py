@@ -43,7 +43,7 @@ def run(
     event over its serial port and compares every result, and the final state, with the integer twin.
     Exit code 1 names the first event that differs. Instructions are counted exactly; they are not cycles.
 
-    Example: codegen run --board mps2_an386 model.npz sim:digits?count=2
+    Example: codegen run --board mps2_an386 model.npz 'sim:digits?count=2'
     """
     from codegen.boards import get_board
     from codegen.model import load_model
