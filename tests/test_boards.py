@@ -10,8 +10,8 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from codegen import boards
-from codegen.boards import get_board, load_boards, read_boards
+from codegen.board_schema import ClockSetup, UartFamily
+from codegen.boards import Board, Region, RegisterWrite, get_board, load_boards, read_boards
 from codegen.errors import FeastError
 from codegen.resources import resource
 from host.board_files import PLATFORM, render_board_files, stale_files
@@ -32,7 +32,7 @@ GOOD: dict[str, Any] = {
 }
 
 
-def read(tmp_path: Path, **entries: Any) -> dict[str, boards.Board]:
+def read(tmp_path: Path, **entries: Any) -> dict[str, Board]:
     path = tmp_path / "boards.yaml"
     path.write_text(yaml.safe_dump(entries), encoding="utf-8")
     return read_boards(path)
@@ -56,7 +56,7 @@ def test_the_boards_that_every_part_of_the_chain_is_tested_on_are_there() -> Non
     m4, f405 = get_board("mps2_an386"), get_board("netduinoplus2")
     assert m4.core == f405.core == "cortex-m4"
     assert m4.kernel == "dsp"
-    assert f405.ram == boards.Region(0x2000_0000, 128 * 1024), "what silicon has, not what QEMU gives"
+    assert f405.ram == Region(0x2000_0000, 128 * 1024), "what silicon has, not what QEMU gives"
     assert f405.clock_hz == 168_000_000
     assert get_board("mps3_an547").kernel == "helium"
     assert get_board("bbcmicrobit").kernel == "portable"
@@ -75,7 +75,7 @@ def test_sizes_defaults_and_steps_are_read(tmp_path: Path) -> None:
     assert board.flash.bytes == 256 * 1024
     assert board.uart.baud == 115_200
     assert board.clock.reset_hz == board.clock_hz == 64_000_000
-    assert board.connect == (boards.RegisterWrite(0x4000_0010, 0, 3, "on"),)
+    assert board.connect == (RegisterWrite(0x4000_0010, 0, 3, "on"),)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_board_that_is_gone_and_one_that_changed_are_noticed(tmp_path: Path) -
 
 
 def test_every_driver_is_a_choice_and_every_choice_has_a_driver() -> None:
-    for folder, choices in (("uart", boards.UartFamily), ("clock", boards.ClockSetup)):
+    for folder, choices in (("uart", UartFamily), ("clock", ClockSetup)):
         assert {path.stem for path in (RUNTIME / folder).glob("*.c")} == set(get_args(choices))
 
 

@@ -1,4 +1,4 @@
-"""PlatformIO's view of the platform. Runs in PlatformIO's own Python: standard library and platformio only."""
+"""PlatformIO's view of the platform. Its Python may have the standard library and platformio only."""
 
 import shutil
 

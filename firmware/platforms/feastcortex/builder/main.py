@@ -18,9 +18,8 @@ board = env.BoardConfig().get("feast")
 
 library = Path(env.GetProjectConfig().get("platformio", "lib_dir")) / "feast"
 if not (library / "library.json").is_file():
-    sys.stderr.write(
-        f"Error: {library} holds no emitted library: run `codegen emit MODEL.npz --board {env['PIOENV']}` first\n"
-    )
+    emit = f"codegen emit MODEL.npz --board {env['PIOENV']}"
+    sys.stderr.write(f"Error: {library} holds no emitted library: run `{emit}` first\n")
     env.Exit(1)
 
 
