@@ -59,7 +59,8 @@ class Plan:
     window_events: int
     octave_q8: int
     fraction_factor: int
-    eta_q30: int
+    eta_q32: int
+    twice_eta_q32: int
     delta_i_q30: int
     delta_e_q30: int
     learning_shift: int
@@ -99,7 +100,7 @@ def build_id(quant: QuantModel, options: Options) -> str:
         "sensor": [quant.sensor.width, quant.sensor.height],
         "geometry": [params.neurons, params.radius, params.polarity, params.border],
         "formats": [NUMERICS_VERSION, quant.surface_bits, quant.octave_q8],
-        "learning": [quant.eta_q30, quant.delta_i_q30, quant.delta_e_q30] if options.learning else None,
+        "learning": [quant.eta_q32, quant.delta_i_q30, quant.delta_e_q30] if options.learning else None,
         "select": options.select,
         "api": API_VERSION,
         "protocol": wire.VERSION,
@@ -145,7 +146,8 @@ def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) ->
         window_events=qformat.WINDOW_EVENTS,
         octave_q8=quant.octave_q8,
         fraction_factor=quant.fraction_factor,
-        eta_q30=quant.eta_q30,
+        eta_q32=quant.eta_q32,
+        twice_eta_q32=quant.twice_eta_q32,
         delta_i_q30=quant.delta_i_q30,
         delta_e_q30=quant.delta_e_q30,
         learning_shift=quant.learning_shift,

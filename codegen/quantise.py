@@ -23,7 +23,7 @@ class QuantModel:
     """A model in integers.
 
     ``weights``: int16 (features, D) in Q15. ``thresholds``: int32 (features,) in Q30.
-    ``mantissas``: uint16 (256,). Deltas and eta in Q30, ``octave_q8`` in 1/256 microsecond.
+    ``mantissas``: uint16 (256,). Deltas in Q30, eta in Q32, ``octave_q8`` in 1/256 microsecond.
     """
 
     params: Hyperparameters
@@ -35,7 +35,9 @@ class QuantModel:
     mantissas: npt.NDArray[np.uint16]
     octave_q8: int
     fraction_factor: int
-    eta_q30: int
+    eta_q32: int
+    twice_eta_q32: int
+    """2 * eta * (1 - eta)."""
     delta_i_q30: int
     delta_e_q30: int
     learning_shift: int
@@ -84,7 +86,8 @@ def quantise(model: Model) -> tuple[QuantModel, QuantReport]:
         mantissas=qformat.mantissas(bits),
         octave_q8=octave_q8,
         fraction_factor=qformat.fraction_factor(octave_q8),
-        eta_q30=qformat.to_unit(params.eta),
+        eta_q32=round(params.eta * 2**32),
+        twice_eta_q32=round(2 * params.eta * (1 - params.eta) * 2**32),
         delta_i_q30=qformat.to_unit(params.delta_i),
         delta_e_q30=qformat.to_unit(params.delta_e),
         learning_shift=qformat.learning_shift(params.eta, bits),

@@ -24,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 
 # Positions in the counter array; `_LEARNING` to `_SHIFT` in the settings array.
 _MISSES, _BORDER, _WINDOW_EVENTS, _WINDOW_MISSES, _LAST_WINDOW, _DITHER = range(6)
-_LEARNING, _NEAREST, _SIGNED, _SKIP, _BANKS, _SIDE, _ETA, _DELTA_I, _DELTA_E, _SHIFT = range(10)
+_LEARNING, _NEAREST, _SIGNED, _SKIP, _BANKS, _SIDE, _ETA, _ETA2, _DELTA_I, _DELTA_E, _SHIFT = range(11)
 
 
 class Twin:
@@ -55,7 +55,8 @@ class Twin:
                 params.border == "skip",
                 params.banks,
                 params.side,
-                quant.eta_q30,
+                quant.eta_q32,
+                quant.twice_eta_q32,
                 quant.delta_i_q30,
                 quant.delta_e_q30,
                 quant.learning_shift,
@@ -291,6 +292,12 @@ def _norm(context: Ints) -> tuple[int, int]:
 
 
 @jit()
+def _mulh(a: int, b: int) -> int:
+    """Upper half of the 64-bit product of two 32-bit integers."""
+    return (a * b) >> 32
+
+
+@jit()
 def _draw(x: int) -> int:
     """The next number of the dither generator, below 2^32."""
     return (1664525 * x + 1013904223) & 0xFFFFFFFF
@@ -303,23 +310,19 @@ def _learn(w: Ints, context: Ints, dot: int, scale: tuple[int, int], counters: I
     shift = settings[_SHIFT]
     eta = settings[_ETA]
     inv = (2**32 - 1) // r
-    s = ((dot * inv) << k) >> 17
-    a = UNIT - eta
-    n2 = ((a * ((a * _dot(w, w)) >> 30)) >> 30) + ((a * ((eta * s) >> 30)) >> 29) + ((eta * eta) >> 30)
-    y = UNIT + ((UNIT - n2) >> 1)
-    for _ in range(2):
-        y = (y * (3 * UNIT - ((n2 * ((y * y) >> 30)) >> 30))) >> 31
+    s = _mulh((dot >> 1) << k, inv << 14)
+    w2 = _dot(w, w)
+    u = 4 * (2**28 - (w2 >> 2) + _mulh(settings[_ETA2], (w2 >> 2) - s))
+    g = _mulh(2**29 + 4 * _mulh(3 * 2**27 + _mulh(5 * 2**28, u), u), u)
+    p = _mulh(eta, g)
     x = _draw(counters[_DITHER])
-    decay = (UNIT - ((a * y) >> 30) + (x >> (2 + shift))) >> (30 - shift)
+    decay = ((eta >> 4) - g + p + (x >> (4 + shift))) >> (28 - shift)
     x = _draw(x)
-    gain = min(32767, (((((eta * y) >> 30) * inv) << k) + ((x << 15) >> shift)) >> (47 - shift))
+    gain = min(32767, (_mulh(eta + 16 * p, inv << 14) + (x >> (1 + shift + k))) >> (31 - shift - k))
     side = settings[_SIDE]
-    for row in range(side):
-        for column in range(side):
-            if column % 2 == 0:
-                x = _draw(x)
-            i = row * side + column
-            dither = (x & 0xFFFF if column % 2 == 0 else x >> 16) >> (16 - shift)
-            change = (gain * context[i] - decay * w[i] + dither) >> shift
-            w[i] = min(max(w[i] + change, -(2**15)), 2**15 - 1)
+    for i in range(side * side):
+        if i % side == 0:
+            x = _draw(x)
+        change = (gain * context[i] - decay * w[i] + (x >> (32 - shift))) >> shift
+        w[i] = min(max(w[i] + change, -(2**15)), 2**15 - 1)
     counters[_DITHER] = x

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from codegen.boards import Board, get_board
 from codegen.model import Model, Sensor
-from codegen.native import NativeFeast, build_native
+from codegen.native import NativeFeast, build_native, compile_library
 from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import quantise
@@ -170,3 +172,17 @@ def test_foreign_learned_state_is_refused_or_sound(position: int, word: int) -> 
     )
     assert native.import_learned(words) == sound
     np.testing.assert_array_equal(native.snapshot()[: words.size], words if sound else original)
+
+
+def test_square_root_is_exact_at_every_step(tmp_path: Path) -> None:
+    """All squares from 2^30 to 2^32, one below, and one below the next."""
+    quant, _ = quantise(make_model(SENSOR, radius=1, neurons=2))
+    files = render(make_plan(quant, None, Options(learning=True)))
+    files["src/feast.c"] += "uint32_t root_of(uint32_t v); uint32_t root_of(uint32_t v) { return square_root(v); }\n"
+    library = compile_library(files, tmp_path, "-O2", ())
+    root_of = ctypes.CDLL(str(library)).root_of
+    root_of.restype, root_of.argtypes = ctypes.c_uint32, [ctypes.c_uint32]
+    for root in range(2**15, 2**16):
+        assert root_of(root * root) == root
+        assert root_of(root * root + 2 * root) == root
+        assert root == 2**15 or root_of(root * root - 1) == root - 1

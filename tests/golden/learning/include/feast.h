@@ -1,5 +1,5 @@
 /* FEAST 8x6, 6 features of 3x3: public interface.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build e7f2a7470f8d6572. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build c355ad5050f0aa3e. */
 
 #ifndef FEAST_H
 #define FEAST_H
@@ -29,8 +29,8 @@ extern "C" {
 /* The model this was generated from, and what a host must agree with to talk to it: geometry, options,
  * number formats and link protocol. */
 #define FEAST_MODEL_ID "e7132194ccc1e3c302bf546408660e2bc4ec9ac6c1fba085c0d750ee2cceeb42"
-#define FEAST_BUILD_ID "e7f2a7470f8d6572"
-#define FEAST_BUILD_ID_BYTES { 0xe7, 0xf2, 0xa7, 0x47, 0x0f, 0x8d, 0x65, 0x72 }
+#define FEAST_BUILD_ID "c355ad5050f0aa3e"
+#define FEAST_BUILD_ID_BYTES { 0xc3, 0x55, 0xad, 0x50, 0x50, 0xf0, 0xaa, 0x3e }
 
 #define FEAST_SENSOR_WIDTH 8
 #define FEAST_SENSOR_HEIGHT 6

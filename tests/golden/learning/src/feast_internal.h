@@ -1,5 +1,5 @@
 /* FEAST 8x6, 6 features of 3x3: what its source files share.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build e7f2a7470f8d6572. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build c355ad5050f0aa3e. */
 
 #ifndef FEAST_INTERNAL_H
 #define FEAST_INTERNAL_H
@@ -31,7 +31,8 @@
 #define FEAST_WINDOW_EVENTS 1024u
 #define FEAST_UNIT ((int32_t)1 << 30)
 #define FEAST_NONE (-1) /* no feature won */
-#define FEAST_ETA_Q30 1073742
+#define FEAST_ETA_Q32 4294967
+#define FEAST_TWICE_ETA_Q32 8581345 /* 2 * eta * (1 - eta) */
 #define FEAST_DELTA_I_Q30 1073742
 #define FEAST_DELTA_E_Q30 3221225
 #define FEAST_LEARNING_SHIFT 16

@@ -1,5 +1,5 @@
 /* FEAST 8x6, 6 features of 3x3: learning.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build e7f2a7470f8d6572. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build c355ad5050f0aa3e. */
 
 #include "feast_internal.h"
 
@@ -30,55 +30,52 @@ static uint32_t draw(uint32_t x)
     return 1664525u * x + 1013904223u;
 }
 
-static factors_t update_factors(feast_t *self, int64_t dot, feast_norm_t norm, int64_t weight_norm2)
+static int32_t mulh(int32_t a, int32_t b)
 {
-    const int64_t one = FEAST_UNIT;
-    const int64_t eta = FEAST_ETA_Q30;
-    const int64_t keep = one - eta;
-    const int64_t inverse = (int64_t)(UINT32_MAX / norm.r) * ((int64_t)1 << norm.k);
-    const int64_t cosine = (dot * inverse) >> 17;
-    const int64_t moved = ((keep * ((keep * weight_norm2) >> 30)) >> 30) + ((keep * ((eta * cosine) >> 30)) >> 29)
-                          + ((eta * eta) >> 30);
-    int64_t scale = one + ((one - moved) >> 1); /* towards 1/sqrt(moved): two steps of Newton's method */
-    scale = (scale * (3 * one - ((moved * ((scale * scale) >> 30)) >> 30))) >> 31;
-    scale = (scale * (3 * one - ((moved * ((scale * scale) >> 30)) >> 30))) >> 31;
+    return (int32_t)(((int64_t)a * b) >> 32);
+}
+
+static factors_t update_factors(feast_t *self, int32_t dot, feast_norm_t norm, uint32_t weight_norm2)
+{
+    const int32_t one_q28 = (int32_t)1 << 28;
+    const int32_t norm2_q28 = (int32_t)(weight_norm2 >> 2);
+    const int32_t inverse = (int32_t)((UINT32_MAX / norm.r) << 14);
+    const int32_t cosine_q28 = mulh((dot >> 1) * ((int32_t)1 << norm.k), inverse);
+    const int32_t lost_q30 = 4 * (one_q28 - norm2_q28 + mulh(FEAST_TWICE_ETA_Q32, norm2_q28 - cosine_q28));
+    const int32_t third = 3 * (one_q28 / 2) + mulh(5 * one_q28, lost_q30);
+    const int32_t second = 2 * one_q28 + 4 * mulh(third, lost_q30);
+    const int32_t growth_q28 = mulh(second, lost_q30);
+    const int32_t extra_q28 = mulh(FEAST_ETA_Q32, growth_q28);
 
     const uint32_t x = draw(self->dither);
     self->dither = draw(x);
-    const int64_t decay = one - ((keep * scale) >> 30) + (x >> (2 + FEAST_LEARNING_SHIFT));
-    const int64_t gain = ((eta * scale) >> 30) * inverse + (((int64_t)self->dither << 15) >> FEAST_LEARNING_SHIFT);
-    const int64_t gain_qs = gain >> (47 - FEAST_LEARNING_SHIFT);
+    const int32_t decay_q28 = (FEAST_ETA_Q32 >> 4) - growth_q28 + extra_q28 + (int32_t)(x >> (4 + FEAST_LEARNING_SHIFT));
+    const int32_t gain = (mulh(FEAST_ETA_Q32 + 16 * extra_q28, inverse)
+                          + (int32_t)(self->dither >> (1u + FEAST_LEARNING_SHIFT + norm.k)))
+                         >> (31u - FEAST_LEARNING_SHIFT - norm.k);
     return (factors_t){
-        .decay = (int32_t)(decay >> (30 - FEAST_LEARNING_SHIFT)),
-        .gain = gain_qs > INT16_MAX ? INT16_MAX : (int32_t)gain_qs,
+        .decay = decay_q28 >> (28 - FEAST_LEARNING_SHIFT),
+        .gain = gain > INT16_MAX ? INT16_MAX : gain,
     };
 }
 
 /* What changes from pair to pair of one update. */
 typedef struct {
     feast_pair_t *weights; /* the next pair */
-    uint32_t dither;
     int32_t norm2;
 } update_t;
 
 /* Moves a pair of weights towards two cells. `lanes` masks the lanes there are. */
-static inline update_t move_pair(update_t update, factors_t factors, feast_pair_t cells, feast_pair_t lanes)
+static inline update_t move_pair(update_t update, factors_t factors, int32_t dither, feast_pair_t cells, feast_pair_t lanes)
 {
-    const uint32_t dither = draw(update.dither);
     const feast_pair_t pair = *update.weights;
-    int32_t change0 = (int32_t)((dither & 0xFFFFu) >> (16 - FEAST_LEARNING_SHIFT));
-    int32_t change1 = (int32_t)((dither >> 16) >> (16 - FEAST_LEARNING_SHIFT));
-    change0 = feast_mac_lane0(-factors.decay, pair, feast_mac_lane0(factors.gain, cells, change0));
-    change1 = feast_mac_lane1(-factors.decay, pair, feast_mac_lane1(factors.gain, cells, change1));
+    const int32_t change0 = feast_mac_lane0(-factors.decay, pair, feast_mac_lane0(factors.gain, cells, dither));
+    const int32_t change1 = feast_mac_lane1(-factors.decay, pair, feast_mac_lane1(factors.gain, cells, dither));
     const uint32_t high0 = (uint32_t)change0 << (16 - FEAST_LEARNING_SHIFT);
     const uint32_t high1 = (uint32_t)change1 << (16 - FEAST_LEARNING_SHIFT);
     const feast_pair_t moved = feast_add_saturating(pair, ((high1 & 0xFFFF0000u) | (high0 >> 16)) & lanes);
     *update.weights = moved;
-    return (update_t){
-        .weights = update.weights + FEAST_GROUP,
-        .dither = dither,
-        .norm2 = feast_mac2(moved, moved, update.norm2),
-    };
+    return (update_t){ .weights = update.weights + FEAST_GROUP, .norm2 = feast_mac2(moved, moved, update.norm2) };
 }
 
 /* Two cells of a row as a pair, the first in lane 0. */
@@ -87,18 +84,30 @@ static inline feast_pair_t cell_pair(const int16_t *cells)
     return (uint32_t)(uint16_t)cells[0] | ((uint32_t)(uint16_t)cells[1] << 16);
 }
 
+/* Moves `rows` rows of weights towards rows of cells that lie `stride` apart. */
+static update_t move_rows(feast_t *self, update_t update, factors_t factors, const int16_t *cells, uint32_t rows, uint32_t stride)
+{
+    uint32_t x = self->dither;
+    for (; rows != 0u; rows--) {
+        x = draw(x);
+        const int32_t dither = (int32_t)(x >> (32 - FEAST_LEARNING_SHIFT));
+        update = move_pair(update, factors, dither, cell_pair(&cells[0]), 0xFFFFFFFFu);
+        update = move_pair(update, factors, dither, (uint16_t)cells[FEAST_SIDE - 1], 0x0000FFFFu);
+        cells += stride;
+    }
+    self->dither = x;
+    return update;
+}
+
 void feast_learn_hit(feast_t *self, uint32_t feature, const feast_patch_t *patch, int32_t dot, feast_norm_t norm)
 {
     static const int16_t off_sensor[FEAST_SIDE] = { 0 };
-    const factors_t factors = update_factors(self, dot, norm, (int64_t)self->norm2[feature]);
-    update_t update = { .weights = &self->weights[feast_first_pair(feature)], .dither = self->dither, .norm2 = 0 };
-    for (uint32_t row = 0; row < FEAST_SIDE; row++) {
-        const bool on_sensor = row >= patch->top && row < patch->top + patch->rows;
-        const int16_t *cells = on_sensor ? &patch->cells[(row - patch->top) * FEAST_STRIDE] : off_sensor;
-        update = move_pair(update, factors, cell_pair(&cells[0]), 0xFFFFFFFFu);
-        update = move_pair(update, factors, (uint16_t)cells[FEAST_SIDE - 1], 0x0000FFFFu);
-    }
-    self->dither = update.dither;
+    const uint32_t below = FEAST_SIDE - patch->top - patch->rows;
+    const factors_t factors = update_factors(self, dot, norm, self->norm2[feature]);
+    update_t update = { .weights = &self->weights[feast_first_pair(feature)], .norm2 = 0 };
+    update = move_rows(self, update, factors, off_sensor, patch->top, 0);
+    update = move_rows(self, update, factors, patch->cells, patch->rows, FEAST_STRIDE);
+    update = move_rows(self, update, factors, off_sensor, below, 0);
     self->norm2[feature] = (uint32_t)update.norm2;
 
     const int32_t raised = self->thresholds[feature] + FEAST_DELTA_I_Q30;

@@ -1,5 +1,5 @@
 /* FEAST 8x6, 6 features of 3x3: signals and snapshot.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build e7f2a7470f8d6572. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build c355ad5050f0aa3e. */
 
 #include "feast_internal.h"
 
