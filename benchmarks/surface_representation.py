@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numba
 import numpy as np
-from host.training import train
 
 from codegen import qformat
 from codegen.model import Hyperparameters, load_model
 from host.datasets import open_source
 from host.feast import FloatFeast
+from host.training import train
 
 RADIUS_PAD = 8
 

@@ -88,7 +88,7 @@ def run_on_board(
     model: Model,
     board: Board,
     source: Source,
-    options: Options = Options(),  # noqa: B008 (frozen)
+    options: Options = Options(),
     *,
     project_dir: Path = PROJECT,
     progress: Progress = silent,

@@ -74,7 +74,7 @@ def event_streams(draw: st.DrawFn, sensor: Sensor, max_size: int = 120) -> Event
 
 @st.composite
 def models(draw: st.DrawFn) -> Model:
-    """Models over the whole range of what fixed point accepts, with extreme weights and thresholds among them."""
+    """Models over the whole range of fixed point, with extreme weights and thresholds among them."""
     sensor = Sensor(draw(st.integers(1, 40)), draw(st.integers(1, 40)))
     params = Hyperparameters(
         neurons=draw(st.integers(1, 9)),

@@ -178,7 +178,9 @@ def test_square_root_is_exact_at_every_step(tmp_path: Path) -> None:
     """All squares from 2^30 to 2^32, one below, and one below the next."""
     quant, _ = quantise(make_model(SENSOR, radius=1, neurons=2))
     files = render(make_plan(quant, None, Options(learning=True)))
-    files["src/feast.c"] += "uint32_t root_of(uint32_t v); uint32_t root_of(uint32_t v) { return square_root(v); }\n"
+    files["src/feast.c"] += (
+        "uint32_t root_of(uint32_t v); uint32_t root_of(uint32_t v) { return square_root(v); }\n"
+    )
     library = compile_library(files, tmp_path, "-O2", ())
     root_of = ctypes.CDLL(str(library)).root_of
     root_of.restype, root_of.argtypes = ctypes.c_uint32, [ctypes.c_uint32]

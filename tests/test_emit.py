@@ -12,10 +12,10 @@ import pytest
 from codegen.boards import get_board
 from codegen.emit import write
 from codegen.errors import FeastError
+from codegen.memory import struct_bytes
 from codegen.model import Sensor
 from codegen.native import WARNINGS, build_native
 from codegen.options import Options
-from codegen.memory import struct_bytes
 from codegen.plan import make_plan
 from codegen.quantise import quantise
 from codegen.render import MANIFEST, render
