@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised by any change of a layout or a meaning; host and device must hold the same number."""
 
 CRC_BYTES: Final = 4
@@ -157,6 +157,50 @@ END: Final = Message(
     "All events are out and all results are in; answered by DONE, each time it is said.",
     (Field("events", "u32", "events of the run, modulo 2^32"),),
 )
+SIGNALS: Final = Message(
+    "SIGNALS",
+    0x06,
+    "host",
+    "What has it counted, where do the thresholds stand? Answered by SIGNALS_REPLY, in as many as it takes.",
+    (Field("first", "u16", "feature to begin with"),),
+)
+READ_STATE: Final = Message(
+    "READ_STATE",
+    0x07,
+    "host",
+    "Words of the state, please. Answered by STATE, in as many as it takes.",
+    (
+        Field("first", "u32", "index of the first word; the first state_words are the learned state"),
+        Field("count", "u32", "words; first + count at most snapshot_words"),
+    ),
+)
+WRITE_STATE: Final = Message(
+    "WRITE_STATE",
+    0x08,
+    "host",
+    "Part of a learned state to go on from, between runs; answered by CREDIT. ADOPT must follow the last one.",
+    (Field("first", "u32", "index of the first word; all words lie below state_words"),),
+    tail="words: of 16 bits",
+)
+ADOPT: Final = Message(
+    "ADOPT",
+    0x09,
+    "host",
+    "All of the learned state is there: go on from it. Answered by STATE_ID. Said again, changes nothing.",
+    (Field("state_id", "u32", "CRC-32 of the learned state that was sent"),),
+)
+KEEP: Final = Message(
+    "KEEP",
+    0x0A,
+    "host",
+    "Keep the learned state over a loss of power. Answered by STATE_ID.",
+)
+COUNTERS_NOW: Final = Message(
+    "COUNTERS_NOW",
+    0x0B,
+    "host",
+    "How is the run going? Answered by COUNTERS_REPLY.",
+)
 HELLO_REPLY: Final = Message(
     "HELLO_REPLY",
     0x81,
@@ -165,7 +209,7 @@ HELLO_REPLY: Final = Message(
     (
         Field("nonce", "u32", "that of the HELLO it answers"),
         Field("version", "u16", "protocol version of the device"),
-        Field("flags", "u16", "LEARNING, THRESHOLD, WIDE_RESULTS, WIDE_COORDINATES, CLOCK_FALLBACK"),
+        Field("flags", "u16", "the FLAGs below"),
         Field("build_id", "id8", "geometry, options, formats, protocol"),
         Field("state_id", "u32", "CRC-32 of the learned state it holds now"),
         Field("state_words", "u32", "16-bit words of the learned state"),
@@ -214,6 +258,57 @@ DONE: Final = Message(
         *(Field(name, "u32", meaning) for name, meaning in COUNTERS),
     ),
 )
+SIGNALS_REPLY: Final = Message(
+    "SIGNALS_REPLY",
+    0x86,
+    "device",
+    "Counters since feast_init, modulo 2^32, and some of the features. `received` tells at which event.",
+    (
+        _ACK,
+        Field("first", "u16", "its first feature"),
+        Field("hits", "u32", "events that a feature won"),
+        Field("misses", "u32", "events that none was in range of"),
+        Field("border", "u32", "events without a full patch"),
+        Field("outside", "u32", "events off the sensor"),
+        Field("backwards", "u32", "events out of order"),
+        Field("window_events", "u16", "compared events in the present window of 1024"),
+        Field("window_misses", "u16", "missed events among them"),
+        Field("last_window_misses", "u16", "missed events in the last full window"),
+    ),
+    tail="features: threshold (i32, Q30) and wins (u32, modulo 2^32) of each",
+)
+STATE: Final = Message(
+    "STATE",
+    0x87,
+    "device",
+    "Words of the state (docs/numerics.md section 8). `received` tells at which event.",
+    (_ACK, Field("first", "u32", "index of its first word")),
+    tail="words: of 16 bits",
+)
+STATE_ID: Final = Message(
+    "STATE_ID",
+    0x89,
+    "device",
+    "What the device has learned, by name.",
+    (
+        _ACK,
+        Field("state_id", "u32", "CRC-32 of the learned state it holds now"),
+        Field("kept", "u32", "how often a state was kept over a loss of power; 0: none is"),
+    ),
+)
+COUNTERS_REPLY: Final = Message(
+    "COUNTERS_REPLY",
+    0x8B,
+    "device",
+    "What the run has come to so far; fields as in DONE.",
+    (
+        _ACK,
+        Field("ticks_total", "u64", "ticks spent in feast_step"),
+        Field("ticks_max", "u32", "most ticks of one call"),
+        Field("stack_used", "u32", "deepest stack use since reset, bytes"),
+        *(Field(name, "u32", meaning) for name, meaning in COUNTERS),
+    ),
+)
 ERROR: Final = Message(
     "ERROR",
     0xFF,
@@ -227,7 +322,10 @@ HELLO_REPLY_PREFIX: Final = Message(
 )
 """What can be read of the HELLO_REPLY of any version."""
 
-MESSAGES: Final = (HELLO, START, EVENTS, POLL, END, HELLO_REPLY, CREDIT, RESULTS, DONE, ERROR)
+MESSAGES: Final = (
+    *(HELLO, START, EVENTS, POLL, END, SIGNALS, READ_STATE, WRITE_STATE, ADOPT, KEEP, COUNTERS_NOW),
+    *(HELLO_REPLY, CREDIT, RESULTS, DONE, SIGNALS_REPLY, STATE, STATE_ID, COUNTERS_REPLY, ERROR),
+)
 BY_CODE: Final = {message.code: message for message in MESSAGES}
 
 
@@ -247,6 +345,8 @@ FLAG_WIDE_COORDINATES: Final = Code("FLAG_WIDE_COORDINATES", 8, "a coordinate is
 FLAG_CLOCK_FALLBACK: Final = Code(
     "FLAG_CLOCK_FALLBACK", 16, "runs on its reset clock, for the fast one failed"
 )
+FLAG_KEEPS: Final = Code("FLAG_KEEPS", 32, "has memory to keep a learned state over a loss of power")
+FLAG_UPLOADING: Final = Code("FLAG_UPLOADING", 64, "holds part of an upload: state_id is of no use")
 START_LEARNING: Final = Code("START_LEARNING", 1, "learn during this run; needs a build with learning")
 START_INITIALISE: Final = Code(
     "START_INITIALISE", 2, "back to the model's weights and thresholds first (feast_init); else feast_reset"
@@ -257,6 +357,8 @@ FLAGS: Final = (
     FLAG_WIDE_RESULTS,
     FLAG_WIDE_COORDINATES,
     FLAG_CLOCK_FALLBACK,
+    FLAG_KEEPS,
+    FLAG_UPLOADING,
     START_LEARNING,
     START_INITIALISE,
 )
@@ -267,9 +369,16 @@ ERROR_NO_RUN: Final = Code("ERROR_NO_RUN", 16, "no such run: the device has rest
 ERROR_VERSION: Final = Code("ERROR_VERSION", 17, "HELLO named another protocol version; detail: the device's")
 ERROR_UNKNOWN: Final = Code("ERROR_UNKNOWN", 18, "unknown message; detail: its id")
 ERROR_MALFORMED: Final = Code("ERROR_MALFORMED", 19, "contents do not suit the message; detail: its bytes")
-ERROR_UNSUPPORTED: Final = Code("ERROR_UNSUPPORTED", 20, "not in this build; detail: START flags")
+ERROR_UNSUPPORTED: Final = Code("ERROR_UNSUPPORTED", 20, "not in this build; detail: id of the message")
 ERROR_WINDOW: Final = Code("ERROR_WINDOW", 21, "result_window would overflow; detail: events in the frame")
 ERROR_POSITION: Final = Code("ERROR_POSITION", 22, "`received` or `events` cannot be; detail: that number")
+ERROR_UPLOAD: Final = Code(
+    "ERROR_UPLOAD", 23, "an upload was not finished: only its rest or START_INITIALISE can follow; detail: 0"
+)
+ERROR_STATE: Final = Code(
+    "ERROR_STATE", 24, "the uploaded state was not accepted; detail: state_id of what it holds now"
+)
+ERROR_KEEP: Final = Code("ERROR_KEEP", 25, "the memory did not take the state; detail: times kept")
 ERRORS: Final = (
     ERROR_DAMAGED,
     ERROR_OUT_OF_ORDER,
@@ -280,6 +389,9 @@ ERRORS: Final = (
     ERROR_UNSUPPORTED,
     ERROR_WINDOW,
     ERROR_POSITION,
+    ERROR_UPLOAD,
+    ERROR_STATE,
+    ERROR_KEEP,
 )
 FIRST_REFUSAL: Final = 16
 """Errors below are losses, which the host mends by sending again; from here on they end the run."""

@@ -24,7 +24,8 @@ from codegen.records import EVENT_DTYPE, Events, Results
 ROOT = Path(__file__).resolve().parent.parent
 FIRMWARE = ROOT / "firmware" / "src"
 TOY = Path(__file__).resolve().parent / "link_toy"
-SOURCES = [*(FIRMWARE / name for name in ("framing.c", "batch.c", "reply.c", "link.c")), TOY / "feast.c"]
+LINK_SOURCES = ("framing.c", "batch.c", "reply.c", "state.c", "store.c", "link.c")
+SOURCES = [*(FIRMWARE / name for name in LINK_SOURCES), TOY / "feast.c"]
 BUILD_ID = "0123456789abcdef"
 LARGE_BUFFERS = {
     "LINK_FRAME_BYTES": "8192u",

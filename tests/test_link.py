@@ -502,7 +502,7 @@ class TestNoDevice:
     def test_another_version_answers(self) -> None:
         with (
             talking(other_version) as url,
-            pytest.raises(FeastError, match=r"version 2, this program 1: update this"),
+            pytest.raises(FeastError, match=rf"version {wire.VERSION + 1}, this program {wire.VERSION}: update this"),
         ):
             open_link(url)
 
@@ -521,7 +521,7 @@ def other_version(request: bytes) -> bytes:
     (body,) = FrameDecoder().feed(request)
     values = wire.HELLO.unpack(body)[0]
     return encode_frame(
-        wire.HELLO_REPLY_PREFIX.pack(b"new", run=0, sequence=0, received=0, nonce=values["nonce"], version=2)
+        wire.HELLO_REPLY_PREFIX.pack(b"new", run=0, sequence=0, received=0, nonce=values["nonce"], version=wire.VERSION + 1)
     )
 
 

@@ -5,6 +5,8 @@
 #include "batch.h"
 #include "port.h"
 #include "reply.h"
+#include "state.h"
+#include "store.h"
 
 _Static_assert((LINK_RESULT_WINDOW & (LINK_RESULT_WINDOW - 1u)) == 0u, "LINK_RESULT_WINDOW: a power of two");
 _Static_assert(LINK_RESULTS_PER_FRAME <= LINK_RESULT_WINDOW, "a frame of results lies within the window");
@@ -33,6 +35,7 @@ static void begin_run(link_t *self, uint8_t run, uint8_t flags)
     feast_set_learning(self->feast, (flags & FEAST_WIRE_START_LEARNING) != 0u);
 #endif
     self->run = run;
+    self->uploading = false;
     self->events = 0;
     self->received = 0;
     self->sent = 0;
@@ -56,8 +59,10 @@ static void on_start(link_t *self)
         reply_error(self, FEAST_WIRE_ERROR_MALFORMED, FEAST_WIRE_START_BYTES);
     } else if (!FEAST_LEARNING && (flags & FEAST_WIRE_START_LEARNING) != 0u) {
         reply_error(self, FEAST_WIRE_ERROR_UNSUPPORTED, flags);
+    } else if (self->uploading && (flags & FEAST_WIRE_START_INITIALISE) == 0u) {
+        reply_error(self, FEAST_WIRE_ERROR_UPLOAD, 0);
     } else {
-        if (run != self->run) {
+        if (run != self->run || self->uploading) {
             begin_run(self, run, flags);
         }
         reply_credit(self);
@@ -80,8 +85,6 @@ static void on_end(link_t *self)
         reply_error(self, FEAST_WIRE_ERROR_POSITION, events);
         return;
     }
-    self->counters[FEAST_WIRE_COUNTER_RX_OVERRUNS] = port_rx_overruns() - self->rx_overruns_before;
-    self->counters[FEAST_WIRE_COUNTER_TX_DROPPED] = port_tx_dropped() - self->tx_dropped_before;
     reply_done(self);
 }
 
@@ -155,6 +158,12 @@ static bool length_suits(uint8_t type, uint32_t length)
     case FEAST_WIRE_EVENTS: return length > FEAST_WIRE_EVENTS_BYTES;
     case FEAST_WIRE_POLL: return length == FEAST_WIRE_POLL_BYTES;
     case FEAST_WIRE_END: return length == FEAST_WIRE_END_BYTES;
+    case FEAST_WIRE_SIGNALS: return length == FEAST_WIRE_SIGNALS_BYTES;
+    case FEAST_WIRE_READ_STATE: return length == FEAST_WIRE_READ_STATE_BYTES;
+    case FEAST_WIRE_WRITE_STATE: return length > FEAST_WIRE_WRITE_STATE_BYTES;
+    case FEAST_WIRE_ADOPT: return length == FEAST_WIRE_ADOPT_BYTES;
+    case FEAST_WIRE_KEEP: return length == FEAST_WIRE_KEEP_BYTES;
+    case FEAST_WIRE_COUNTERS_NOW: return length == FEAST_WIRE_COUNTERS_NOW_BYTES;
     default: return true;
     }
 }
@@ -165,6 +174,10 @@ static bool take_run(link_t *self)
     const uint32_t received = feast_wire_get_u32(&self->frame[FEAST_WIRE_HEADER_AT_RECEIVED]);
     if (self->run == 0u || self->frame[FEAST_WIRE_HEADER_AT_RUN] != self->run) {
         reply_error(self, FEAST_WIRE_ERROR_NO_RUN, self->run);
+        return false;
+    }
+    if (self->uploading) {
+        reply_error(self, FEAST_WIRE_ERROR_UPLOAD, 0);
         return false;
     }
     if (received - self->received > (uint32_t)self->events - self->received) {
@@ -191,7 +204,11 @@ static void on_frame(link_t *self, uint32_t length)
     case FEAST_WIRE_EVENTS: if (take_run(self)) on_events(self, length); break;
     case FEAST_WIRE_POLL: if (take_run(self)) on_poll(self); break;
     case FEAST_WIRE_END: if (take_run(self)) on_end(self); break;
-    default: reply_error(self, FEAST_WIRE_ERROR_UNKNOWN, type); break;
+    default:
+        if (!state_on_frame(self, type, length)) {
+            reply_error(self, FEAST_WIRE_ERROR_UNKNOWN, type);
+        }
+        break;
     }
 }
 
@@ -243,6 +260,7 @@ void link_init(link_t *self, feast_t *feast)
     self->feast = feast;
     framing_init(&self->decoder, self->frame, LINK_FRAME_BYTES);
     feast_init(feast);
+    store_load(feast);
     self->ticks_overhead = measure_overhead();
 }
 

@@ -59,12 +59,13 @@ typedef struct {
     uint8_t run;             /* 0: none yet */
     bool version_agreed;
     bool damage_reported;    /* since the last intact frame */
+    bool uploading;          /* words of a learned state have come, but not all: no event may meet them */
     link_result_t results[LINK_RESULT_WINDOW];
     uint8_t frame[LINK_FRAME_BYTES];
     uint8_t out[LINK_SEND_BYTES];
 } link_t;
 
-/* Initialises the network too. */
+/* Initialises the network too, with the state that was kept, if one was. */
 void link_init(link_t *self, feast_t *feast);
 
 /* Deals with what has arrived, frame by frame, and answers it. False if nothing had arrived. The longest

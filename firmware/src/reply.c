@@ -2,12 +2,17 @@
 
 #include "batch.h"
 #include "port.h"
+#include "state.h"
+#include "store.h"
 
 #define HELLO_FLAGS                                                                                    \
     ((FEAST_LEARNING ? FEAST_WIRE_FLAG_LEARNING : 0u) |                                                \
      (FEAST_SELECT_THRESHOLD ? FEAST_WIRE_FLAG_THRESHOLD : 0u) |                                       \
      (LINK_RESULT_BYTES == 2u ? FEAST_WIRE_FLAG_WIDE_RESULTS : 0u) |                                   \
-     (BATCH_COORDINATE_BYTES == 2u ? FEAST_WIRE_FLAG_WIDE_COORDINATES : 0u))
+     (BATCH_COORDINATE_BYTES == 2u ? FEAST_WIRE_FLAG_WIDE_COORDINATES : 0u) |                         \
+     (LINK_STORE ? FEAST_WIRE_FLAG_KEEPS : 0u))
+/* Every message but HELLO_REPLY has it at the same place. */
+#define AT_ACK FEAST_WIRE_HEADER_BYTES
 
 static void send(link_t *self, uint8_t type, uint32_t length)
 {
@@ -18,23 +23,31 @@ static void send(link_t *self, uint8_t type, uint32_t length)
     framing_send(self->out, length, port_write);
 }
 
-static uint16_t ack(const link_t *self)
+void reply_acked(link_t *self, uint8_t type, uint32_t length)
 {
-    return (uint16_t)(self->next_in - 1u);
+    feast_wire_put_u16(&self->out[AT_ACK], (uint16_t)(self->next_in - 1u));
+    send(self, type, length);
+}
+
+void reply_put_counters(link_t *self, uint32_t at)
+{
+    self->counters[FEAST_WIRE_COUNTER_RX_OVERRUNS] = port_rx_overruns() - self->rx_overruns_before;
+    self->counters[FEAST_WIRE_COUNTER_TX_DROPPED] = port_tx_dropped() - self->tx_dropped_before;
+    for (uint32_t i = 0; i < FEAST_WIRE_COUNTERS; i++) {
+        feast_wire_put_u32(&self->out[at + 4u * i], self->counters[i]);
+    }
 }
 
 void reply_credit(link_t *self)
 {
-    feast_wire_put_u16(&self->out[FEAST_WIRE_CREDIT_AT_ACK], ack(self));
-    send(self, FEAST_WIRE_CREDIT, FEAST_WIRE_CREDIT_BYTES);
+    reply_acked(self, FEAST_WIRE_CREDIT, FEAST_WIRE_CREDIT_BYTES);
 }
 
 void reply_error(link_t *self, uint8_t code, uint32_t detail)
 {
-    feast_wire_put_u16(&self->out[FEAST_WIRE_ERROR_AT_ACK], ack(self));
     self->out[FEAST_WIRE_ERROR_AT_CODE] = code;
     feast_wire_put_u32(&self->out[FEAST_WIRE_ERROR_AT_DETAIL], detail);
-    send(self, FEAST_WIRE_ERROR, FEAST_WIRE_ERROR_BYTES);
+    reply_acked(self, FEAST_WIRE_ERROR, FEAST_WIRE_ERROR_BYTES);
 }
 
 void reply_results(link_t *self)
@@ -43,7 +56,6 @@ void reply_results(link_t *self)
     while (left > 0) {
         const uint32_t count = left < LINK_RESULTS_PER_FRAME ? left : LINK_RESULTS_PER_FRAME;
         uint8_t *at = &self->out[FEAST_WIRE_RESULTS_BYTES];
-        feast_wire_put_u16(&self->out[FEAST_WIRE_RESULTS_AT_ACK], ack(self));
         feast_wire_put_u32(&self->out[FEAST_WIRE_RESULTS_AT_FIRST], self->sent);
         for (uint32_t i = 0; i < count; i++) {
             const link_result_t result = self->results[(self->sent + i) % LINK_RESULT_WINDOW];
@@ -56,20 +68,8 @@ void reply_results(link_t *self)
         }
         self->sent += count;
         left -= count;
-        send(self, FEAST_WIRE_RESULTS, FEAST_WIRE_RESULTS_BYTES + count * LINK_RESULT_BYTES);
+        reply_acked(self, FEAST_WIRE_RESULTS, FEAST_WIRE_RESULTS_BYTES + count * LINK_RESULT_BYTES);
     }
-}
-
-/* CRC-32 of the first `words` words of the network's state. */
-static uint32_t state_digest(const feast_t *feast, uint32_t words)
-{
-    uint32_t digest = 0;
-    for (uint32_t i = 0; i < words; i++) {
-        uint8_t word[2];
-        feast_wire_put_u16(word, feast_snapshot_word(feast, i));
-        digest = framing_crc32(digest, word, sizeof word);
-    }
-    return digest;
 }
 
 void reply_hello(link_t *self)
@@ -81,7 +81,8 @@ void reply_hello(link_t *self)
                        feast_wire_get_u32(&self->frame[FEAST_WIRE_HELLO_AT_NONCE]));
     feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_VERSION], FEAST_WIRE_VERSION);
     feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_FLAGS],
-                       HELLO_FLAGS | (port_clock_fallback() ? FEAST_WIRE_FLAG_CLOCK_FALLBACK : 0u));
+                       HELLO_FLAGS | (port_clock_fallback() ? FEAST_WIRE_FLAG_CLOCK_FALLBACK : 0u)
+                           | (self->uploading ? FEAST_WIRE_FLAG_UPLOADING : 0u));
     for (uint32_t i = 0; i < sizeof build_id; i++) {
         out[FEAST_WIRE_HELLO_REPLY_AT_BUILD_ID + i] = build_id[i];
     }
@@ -110,7 +111,6 @@ void reply_hello(link_t *self)
 void reply_done(link_t *self)
 {
     uint8_t *out = self->out;
-    feast_wire_put_u16(&out[FEAST_WIRE_DONE_AT_ACK], ack(self));
     feast_wire_put_u64(&out[FEAST_WIRE_DONE_AT_EVENTS], self->events);
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_RESULT_DIGEST], self->result_digest);
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_SNAPSHOT_DIGEST], state_digest(self->feast, FEAST_SNAPSHOT_WORDS));
@@ -118,8 +118,6 @@ void reply_done(link_t *self)
     feast_wire_put_u64(&out[FEAST_WIRE_DONE_AT_TICKS_TOTAL], self->ticks_total);
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_TICKS_MAX], self->ticks_max);
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_STACK_USED], port_stack_used());
-    for (uint32_t i = 0; i < FEAST_WIRE_COUNTERS; i++) {
-        feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_FRAMES + 4u * i], self->counters[i]);
-    }
-    send(self, FEAST_WIRE_DONE, FEAST_WIRE_DONE_BYTES);
+    reply_put_counters(self, FEAST_WIRE_DONE_AT_FRAMES);
+    reply_acked(self, FEAST_WIRE_DONE, FEAST_WIRE_DONE_BYTES);
 }

@@ -4,6 +4,12 @@
 
 #include "link.h"
 
+/* Sends the message of `length` bytes that was put in `self->out`, header and ack filled in. */
+void reply_acked(link_t *self, uint8_t type, uint32_t length);
+
+/* Puts the counters of the run into `self->out`, the first of them at `at`. */
+void reply_put_counters(link_t *self, uint32_t at);
+
 /* Who this is, in answer to the HELLO in `self->frame`. */
 void reply_hello(link_t *self);
 

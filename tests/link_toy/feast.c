@@ -11,6 +11,8 @@ void feast_reset(feast_t *self)
 {
     self->t_us = 0;
     self->events = 0;
+    self->outside = 0;
+    self->backwards = 0;
 }
 
 #if FEAST_LEARNING
@@ -23,9 +25,11 @@ void feast_set_learning(feast_t *self, bool learning)
 int16_t feast_step(feast_t *self, const feast_event_t *event)
 {
     if (event->x >= FEAST_SENSOR_WIDTH || event->y >= FEAST_SENSOR_HEIGHT) {
+        self->outside++;
         return FEAST_OUTSIDE;
     }
     if (event->t_us < self->t_us) {
+        self->backwards++;
         return FEAST_BACKWARDS;
     }
     const uint32_t mixed = 31u * event->x + 7u * event->y + event->polarity + self->events;
@@ -41,3 +45,43 @@ uint16_t feast_snapshot_word(const feast_t *self, uint32_t index)
     const uint64_t values[3] = {self->learned, self->events, self->t_us};
     return (uint16_t)(values[index / 4u] >> (16u * (index % 4u)));
 }
+
+void feast_signals(const feast_t *self, feast_signals_t *signals)
+{
+    const feast_signals_t values = {
+        .hits = self->events,
+        .outside = self->outside,
+        .backwards = self->backwards,
+        .window_events = (uint16_t)(self->events % 1024u),
+        .last_window_misses = 5u,
+    };
+    *signals = values;
+}
+
+/* Numbers that tell features and moments apart. */
+int32_t feast_threshold(const feast_t *self, uint32_t feature)
+{
+    return (int32_t)feature * 1000 - (int32_t)self->events;
+}
+
+uint32_t feast_wins(const feast_t *self, uint32_t feature)
+{
+    return self->events + 7u * feature;
+}
+
+#if FEAST_LEARNING
+void feast_import_word(feast_t *self, uint32_t index, uint16_t word)
+{
+    const uint32_t shift = 16u * index;
+    self->learned = (self->learned & ~((uint64_t)0xFFFFu << shift)) | ((uint64_t)word << shift);
+}
+
+bool feast_import_finish(feast_t *self)
+{
+    if (self->learned > FEAST_LEARNED_MAX) {
+        self->learned = 0;
+        return false;
+    }
+    return true;
+}
+#endif

@@ -24,6 +24,7 @@
 #define FEAST_OUTSIDE (-3)
 #define FEAST_BACKWARDS (-4)
 #define FEAST_STATE_WORDS 4u
+#define FEAST_LEARNED_MAX 0xFFFFFFFFu
 #define FEAST_SNAPSHOT_WORDS 12u
 
 typedef struct {
@@ -36,7 +37,9 @@ typedef struct {
 typedef struct {
     uint64_t t_us;
     uint32_t events;
-    uint32_t learned; /* events seen while learning: the toy's learned state */
+    uint32_t outside;
+    uint32_t backwards;
+    uint64_t learned; /* events seen while learning, at most FEAST_LEARNED_MAX: the toy's learned state */
     bool learning;
 } feast_t;
 
@@ -44,7 +47,24 @@ void feast_init(feast_t *self);
 void feast_reset(feast_t *self);
 int16_t feast_step(feast_t *self, const feast_event_t *event);
 uint16_t feast_snapshot_word(const feast_t *self, uint32_t index);
+
+typedef struct {
+    uint32_t hits;
+    uint32_t misses;
+    uint32_t border;
+    uint32_t outside;
+    uint32_t backwards;
+    uint16_t window_events;
+    uint16_t window_misses;
+    uint16_t last_window_misses;
+} feast_signals_t;
+
+void feast_signals(const feast_t *self, feast_signals_t *signals);
+int32_t feast_threshold(const feast_t *self, uint32_t feature);
+uint32_t feast_wins(const feast_t *self, uint32_t feature);
 #if FEAST_LEARNING
+void feast_import_word(feast_t *self, uint32_t index, uint16_t word);
+bool feast_import_finish(feast_t *self);
 void feast_set_learning(feast_t *self, bool learning);
 #endif
 

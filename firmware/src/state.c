@@ -1,0 +1,170 @@
+#include "state.h"
+
+#include "framing.h"
+#include "port.h"
+#include "reply.h"
+#include "store.h"
+
+#define BODY_BYTES (LINK_SEND_BYTES - FEAST_WIRE_CRC_BYTES)
+#define FEATURE_BYTES 8u
+#define FEATURES_PER_FRAME ((BODY_BYTES - FEAST_WIRE_SIGNALS_REPLY_BYTES) / FEATURE_BYTES)
+#define WORDS_PER_FRAME ((BODY_BYTES - FEAST_WIRE_STATE_BYTES) / 2u)
+_Static_assert(FEATURES_PER_FRAME > 0u, "a frame of signals has room for a feature");
+_Static_assert(FEAST_WIRE_COUNTERS_REPLY_BYTES <= BODY_BYTES, "the counters fit a frame");
+
+uint32_t state_digest(const feast_t *feast, uint32_t words)
+{
+    uint32_t digest = 0;
+    for (uint32_t i = 0; i < words; i++) {
+        uint8_t word[2];
+        feast_wire_put_u16(word, feast_snapshot_word(feast, i));
+        digest = framing_crc32(digest, word, sizeof word);
+    }
+    return digest;
+}
+
+/* --- what it says ---------------------------------------------------------------------------- */
+
+static void reply_signals(link_t *self, uint32_t first)
+{
+    uint8_t *out = self->out;
+    feast_signals_t signals;
+    feast_signals(self->feast, &signals);
+    feast_wire_put_u32(&out[FEAST_WIRE_SIGNALS_REPLY_AT_HITS], signals.hits);
+    feast_wire_put_u32(&out[FEAST_WIRE_SIGNALS_REPLY_AT_MISSES], signals.misses);
+    feast_wire_put_u32(&out[FEAST_WIRE_SIGNALS_REPLY_AT_BORDER], signals.border);
+    feast_wire_put_u32(&out[FEAST_WIRE_SIGNALS_REPLY_AT_OUTSIDE], signals.outside);
+    feast_wire_put_u32(&out[FEAST_WIRE_SIGNALS_REPLY_AT_BACKWARDS], signals.backwards);
+    feast_wire_put_u16(&out[FEAST_WIRE_SIGNALS_REPLY_AT_WINDOW_EVENTS], signals.window_events);
+    feast_wire_put_u16(&out[FEAST_WIRE_SIGNALS_REPLY_AT_WINDOW_MISSES], signals.window_misses);
+    feast_wire_put_u16(&out[FEAST_WIRE_SIGNALS_REPLY_AT_LAST_WINDOW_MISSES], signals.last_window_misses);
+    while (first < FEAST_FEATURES) {
+        const uint32_t left = FEAST_FEATURES - first;
+        const uint32_t count = left < FEATURES_PER_FRAME ? left : FEATURES_PER_FRAME;
+        uint8_t *at = &out[FEAST_WIRE_SIGNALS_REPLY_BYTES];
+        feast_wire_put_u16(&out[FEAST_WIRE_SIGNALS_REPLY_AT_FIRST], (uint16_t)first);
+        for (const uint32_t end = first + count; first < end; first++) {
+            feast_wire_put_u32(at, (uint32_t)feast_threshold(self->feast, first));
+            feast_wire_put_u32(at + 4, feast_wins(self->feast, first));
+            at += FEATURE_BYTES;
+        }
+        reply_acked(self, FEAST_WIRE_SIGNALS_REPLY, (uint32_t)(at - out));
+    }
+}
+
+static void reply_words(link_t *self, uint32_t first, uint32_t left)
+{
+    while (left > 0) {
+        const uint32_t count = left < WORDS_PER_FRAME ? left : WORDS_PER_FRAME;
+        uint8_t *at = &self->out[FEAST_WIRE_STATE_BYTES];
+        feast_wire_put_u32(&self->out[FEAST_WIRE_STATE_AT_FIRST], first);
+        for (const uint32_t end = first + count; first < end; first++) {
+            feast_wire_put_u16(at, feast_snapshot_word(self->feast, first));
+            at += 2;
+        }
+        left -= count;
+        reply_acked(self, FEAST_WIRE_STATE, (uint32_t)(at - self->out));
+    }
+}
+
+static void reply_state_id(link_t *self)
+{
+    feast_wire_put_u32(&self->out[FEAST_WIRE_STATE_ID_AT_STATE_ID], state_digest(self->feast, FEAST_STATE_WORDS));
+    feast_wire_put_u32(&self->out[FEAST_WIRE_STATE_ID_AT_KEPT], store_kept());
+    reply_acked(self, FEAST_WIRE_STATE_ID, FEAST_WIRE_STATE_ID_BYTES);
+}
+
+static void reply_counters(link_t *self)
+{
+    feast_wire_put_u64(&self->out[FEAST_WIRE_COUNTERS_REPLY_AT_TICKS_TOTAL], self->ticks_total);
+    feast_wire_put_u32(&self->out[FEAST_WIRE_COUNTERS_REPLY_AT_TICKS_MAX], self->ticks_max);
+    feast_wire_put_u32(&self->out[FEAST_WIRE_COUNTERS_REPLY_AT_STACK_USED], port_stack_used());
+    reply_put_counters(self, FEAST_WIRE_COUNTERS_REPLY_AT_FRAMES);
+    reply_acked(self, FEAST_WIRE_COUNTERS_REPLY, FEAST_WIRE_COUNTERS_REPLY_BYTES);
+}
+
+/* --- what it does ---------------------------------------------------------------------------- */
+
+static void on_read(link_t *self, uint32_t length)
+{
+    const uint32_t first = feast_wire_get_u32(&self->frame[FEAST_WIRE_READ_STATE_AT_FIRST]);
+    const uint32_t count = feast_wire_get_u32(&self->frame[FEAST_WIRE_READ_STATE_AT_COUNT]);
+    if (first > FEAST_SNAPSHOT_WORDS || count > FEAST_SNAPSHOT_WORDS - first) {
+        reply_error(self, FEAST_WIRE_ERROR_MALFORMED, length);
+    } else {
+        reply_words(self, first, count);
+    }
+}
+
+#if FEAST_LEARNING
+/* Until ADOPT the network holds words of two states: no event may meet it. */
+static void on_write(link_t *self, uint32_t length)
+{
+    uint32_t index = feast_wire_get_u32(&self->frame[FEAST_WIRE_WRITE_STATE_AT_FIRST]);
+    const uint32_t bytes = length - FEAST_WIRE_WRITE_STATE_BYTES;
+    if (bytes % 2u != 0u || index > FEAST_STATE_WORDS || bytes / 2u > FEAST_STATE_WORDS - index) {
+        reply_error(self, FEAST_WIRE_ERROR_MALFORMED, length);
+        return;
+    }
+    self->uploading = true;
+    for (uint32_t at = FEAST_WIRE_WRITE_STATE_BYTES; at < length; at += 2u) {
+        feast_import_word(self->feast, index++, feast_wire_get_u16(&self->frame[at]));
+    }
+    reply_credit(self);
+}
+
+static void on_adopt(link_t *self)
+{
+    const uint32_t state_id = feast_wire_get_u32(&self->frame[FEAST_WIRE_ADOPT_AT_STATE_ID]);
+    if (state_digest(self->feast, FEAST_STATE_WORDS) == state_id) {
+        if (self->uploading) {
+            (void)feast_import_finish(self->feast); /* puts the model's own state back if it is not sound */
+        }
+        self->uploading = false;
+    }
+    const uint32_t held = state_digest(self->feast, FEAST_STATE_WORDS);
+    if (self->uploading || held != state_id) {
+        reply_error(self, FEAST_WIRE_ERROR_STATE, held);
+    } else {
+        reply_state_id(self);
+    }
+}
+#endif
+
+static void on_keep(link_t *self)
+{
+    if (self->uploading) {
+        reply_error(self, FEAST_WIRE_ERROR_UPLOAD, 0);
+    } else if (!LINK_STORE) {
+        reply_error(self, FEAST_WIRE_ERROR_UNSUPPORTED, FEAST_WIRE_KEEP);
+    } else if (!store_save(self->feast)) {
+        reply_error(self, FEAST_WIRE_ERROR_KEEP, store_kept());
+    } else {
+        reply_state_id(self);
+    }
+}
+
+bool state_on_frame(link_t *self, uint8_t type, uint32_t length)
+{
+    if (type < FEAST_WIRE_SIGNALS || type > FEAST_WIRE_COUNTERS_NOW) {
+        return false;
+    }
+    if (!self->version_agreed) {
+        reply_error(self, FEAST_WIRE_ERROR_VERSION, FEAST_WIRE_VERSION);
+        return true;
+    }
+    switch (type) {
+    case FEAST_WIRE_SIGNALS:
+        reply_signals(self, feast_wire_get_u16(&self->frame[FEAST_WIRE_SIGNALS_AT_FIRST]));
+        break;
+    case FEAST_WIRE_READ_STATE: on_read(self, length); break;
+    case FEAST_WIRE_KEEP: on_keep(self); break;
+    case FEAST_WIRE_COUNTERS_NOW: reply_counters(self); break;
+#if FEAST_LEARNING
+    case FEAST_WIRE_WRITE_STATE: on_write(self, length); break;
+    case FEAST_WIRE_ADOPT: on_adopt(self); break;
+#endif
+    default: reply_error(self, FEAST_WIRE_ERROR_UNSUPPORTED, type); break;
+    }
+    return true;
+}
