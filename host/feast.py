@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -12,16 +12,16 @@ from codegen.errors import FeastError
 from codegen.model import Hyperparameters, Model, Sensor, Training, check_hyperparameters
 from codegen.options import Select
 from codegen.records import RESULT_DTYPE, Events, Results
-from host.feast_loop import Float64Array, Rule, State, step_events
+from host.feast_loop import Float64Array, Rule
+from host.loop_engine import LoopEngine
+from host.native_engine import NativeEngine
 
 FloatType = type[np.float32] | type[np.float64]
+Engine = Literal["auto", "native", "numba"]
 
 INITIAL_THRESHOLD: Final = 0.0
 """Where every threshold starts. Low, so the first events are all taken and each winner's threshold
 climbs by delta_i until it leaves events to others; a high start would only be a run of misses."""
-
-_LANES: Final = 16
-"""Patches are padded to a multiple of this: the float32 lanes of the widest SIMD register."""
 
 
 def initial_model(params: Hyperparameters, sensor: Sensor, seed: int) -> Model:
@@ -60,6 +60,10 @@ class FloatFeast:
     With `learning` the thresholds select and everything adapts, whatever `select` says; without,
     the features are frozen and `select` decides. float32 is the fast choice; float64 is for
     comparisons. Stepping a recording in chunks gives the same results and state as in one call.
+
+    `engine` says what steps: ``native``, the C kernel compiled for this processor, float32 only;
+    ``numba``, the readable loop; ``auto``, the kernel for float32 where there is a C compiler. Both
+    follow one rule and differ in the rounding of float32 sums. Other threads run during `step`.
     """
 
     def __init__(
@@ -69,25 +73,17 @@ class FloatFeast:
         learning: bool = False,
         select: Select = "nearest",
         dtype: FloatType = np.float32,
+        engine: Engine = "auto",
     ) -> None:
+        """Raises FeastError if `engine` is native and there is none for this type or on this machine."""
         self.params = model.params
         self.sensor = model.sensor
         self.learning = learning
         self.select = select
-        radius, dims, features = self.params.radius, self.params.dims, self.params.features
-        padded = -(-dims // _LANES) * _LANES
-        weights = np.zeros((features, padded), dtype)
-        weights[:, :dims] = model.weights
-        frame = (model.sensor.height + 2 * radius, model.sensor.width + 2 * radius)
-        self._state = State(
-            surfaces=np.zeros((self.params.banks, *frame), dtype),
-            weights=weights,
-            thresholds=model.thresholds.astype(np.float64),
-            patch=np.zeros(padded, dtype),
-            times_us=np.zeros(2, np.uint64),
-            phase=np.full(1, -1.0),
-            counters=np.zeros(5, np.int64),
-        )
+        native = engine != "numba" and dtype is np.float32 and NativeEngine.available(model.params.radius)
+        if engine == "native" and not native:
+            raise FeastError(f"engine native: needs a C compiler and float32, got {np.dtype(dtype)}")
+        self._engine = NativeEngine(model) if native else LoopEngine(model, dtype)
 
     def step(self, events: Events) -> Results:
         """Step EVENT_DTYPE (n,) events in order; returns int16 (n,) results (codegen.records).
@@ -106,25 +102,23 @@ class FloatFeast:
 
     def reset(self) -> None:
         """Begin a new recording: surfaces and time cleared; learned state and counters kept."""
-        self._state.surfaces.fill(0.0)
-        self._state.times_us.fill(0)
-        self._state.phase.fill(-1.0)
+        self._engine.reset()
 
     @property
     def weights(self) -> Float64Array:
         """float64 (features, D): a copy of the weights, rows of unit L2 norm."""
-        return self._state.weights[:, : self.params.dims].astype(np.float64)
+        return self._engine.weights
 
     @property
     def thresholds(self) -> Float64Array:
         """float64 (features,): a copy of the thresholds."""
-        return self._state.thresholds.copy()
+        return self._engine.thresholds
 
     @property
     def counters(self) -> dict[str, int]:
         """Events so far by what became of them; their sum is the number of events stepped."""
         names = ("hits", "misses", "border", "outside", "backwards")
-        return dict(zip(names, self._state.counters.tolist(), strict=True))
+        return dict(zip(names, self._engine.counters.tolist(), strict=True))
 
     def to_model(self, training: Training) -> Model:
         """Freeze what was learned. Raises FeastError if the numbers are no longer finite."""
@@ -154,14 +148,5 @@ class FloatFeast:
 
     def _run(self, events: Events, rule: Rule, details: Float64Array) -> Results:
         results = np.empty(events.size, RESULT_DTYPE)
-        step_events(
-            rule,
-            self._state,
-            events["t_us"],
-            events["x"],
-            events["y"],
-            events["polarity"],
-            results,
-            details,
-        )
+        self._engine.run(rule, events, results, details)
         return results

@@ -1,0 +1,148 @@
+"""Compiles the C kernel of the float model for this processor and keeps the result in the user's cache.
+
+A library is named by the hash of its source, the compiler's version and everything that ``-march=native``
+stands for, so a cache that several machines share holds one for each kind of processor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import cffi
+
+from host.console import note
+
+SOURCE: Final = Path(__file__).parent / "kernels" / "feast_float.c"
+_FLAGS: Final = ("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-shared")
+_TARGETS: Final = (("-march=native",), ("-mcpu=native",), ())
+"""Tried in turn: how compilers call this processor; with none the kernel is portable and still vectorised."""
+_LIMIT_S: Final = 120
+
+_CDEF: Final = """
+typedef struct {
+    int32_t width, height, stride, neurons, vectors;
+    int32_t separate, is_signed, skip_border, learning, nearest;
+    double octaves_per_us, eta, delta_i, delta_e;
+} rule_t;
+typedef struct {
+    float *surfaces, *weights;
+    double *thresholds;
+    float *limits, *open, *energies, *sums;
+    uint64_t *times_us;
+    double *phase;
+    int64_t *counters;
+} state_t;
+int32_t feast_lanes(void);
+void feast_limits(const rule_t *rule, const state_t *state);
+void feast_step(const rule_t *rule, const state_t *state, const void *events, int64_t count, int16_t *results,
+                double *details);
+"""
+
+
+class Kernel:
+    """The compiled kernel for one radius, loaded into this process."""
+
+    def __init__(self, library: Path) -> None:
+        """Raises OSError if the file cannot be loaded."""
+        self.ffi = cffi.FFI()
+        self.ffi.cdef(_CDEF)
+        self.lib: Any = self.ffi.dlopen(str(library))
+        self.lanes: int = self.lib.feast_lanes()
+        """float32 values in a vector: 16, 8 or 4."""
+
+
+@functools.cache
+def load_kernel(radius: int) -> Kernel | None:
+    """The kernel for patches of this radius; None, said once on stderr, where it cannot be compiled."""
+    try:
+        return Kernel(_library(radius))
+    except (OSError, subprocess.SubprocessError) as error:
+        _say_once(" ".join(str(error).split()))
+        return None
+
+
+@functools.cache
+def _say_once(reason: str) -> None:
+    note(f"codegen: no C kernel for the float model, numba steps it instead, several times slower: {reason}")
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: ``feast-codegen`` in XDG_CACHE_HOME, or in ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "feast-codegen"
+
+
+def _library(radius: int) -> Path:
+    """Path of the compiled library. Raises OSError or SubprocessError if there can be none."""
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    if not compiler or shutil.which(compiler[0]) is None:
+        raise FileNotFoundError(f"{compiler[0] if compiler else 'CC'} is not on PATH; install gcc or clang")
+    folder = _writable_cache()
+    problem = ""
+    for target in _TARGETS:
+        command = [*compiler, *_FLAGS, *target, f"-DFEAST_RADIUS={radius}"]
+        library = folder / f"feast-{_key(command, folder)}.so"
+        if not library.is_file():
+            problem = _compile(command, library)
+        if not problem:
+            return library
+    raise OSError(f"{compiler[0]} refused it: {problem}")
+
+
+def _writable_cache() -> Path:
+    """The cache folder, or a temporary one for this process where it cannot be written."""
+    folder = cache_folder()
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.access(folder, os.W_OK):
+            return folder
+    return _temporary_folder()
+
+
+@functools.cache
+def _temporary_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="feast-kernel-"))
+
+
+def _key(command: list[str], folder: Path) -> str:
+    """Hash of the source and of what the compiler would be told, with the processor's name spelt out."""
+    told = subprocess.run(
+        [*command, "-###", "-E", "-x", "c", os.devnull],
+        cwd=folder,
+        capture_output=True,
+        timeout=_LIMIT_S,
+        check=False,
+    )
+    digest = hashlib.sha256(SOURCE.read_bytes())
+    digest.update("\0".join(command).encode() + told.stderr)
+    return digest.hexdigest()[:24]
+
+
+def _compile(command: list[str], library: Path) -> str:
+    """Write `library` whole or not at all; returns the compiler's first complaint, empty if there is none."""
+    handle, name = tempfile.mkstemp(suffix=".so", dir=library.parent)
+    os.close(handle)
+    try:
+        done = subprocess.run(
+            [*command, "-o", name, str(SOURCE), "-lm"],
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT_S,
+            check=False,
+        )
+        if done.returncode == 0:
+            Path(name).replace(library)
+            return ""
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        return next((line for line in lines if "error" in line), lines[-1])
+    finally:
+        Path(name).unlink(missing_ok=True)
