@@ -10,9 +10,11 @@ from typing import Final, Literal
 from codegen.board_schema import (
     LINK_RAM_BYTES,
     BoardEntry,
+    Boot,
     ClockSetup,
     Core,
     Extension,
+    ProgramEntry,
     UartFamily,
     Verified,
     read_entries,
@@ -20,7 +22,7 @@ from codegen.board_schema import (
 from codegen.errors import FeastError
 from codegen.resources import resource
 
-Kernel = Literal["portable", "dsp", "helium"]
+Kernel = Literal["small", "portable", "dsp", "vector"]
 
 FIRMWARE_FLASH_BYTES: Final = 8 * 1024
 """Flash of the firmware without the emitted library: start-up, drivers, link, library routines."""
@@ -65,11 +67,12 @@ class Uart:
 
 @dataclass(frozen=True)
 class RegisterWrite:
-    """One step of connecting the UART: new = (old & ~clear) | set."""
+    """One step of connecting the UART: new = (old & ~clear) | set, then until all bits of `wait` are set."""
 
     register: int
     clear: int
     set: int
+    wait: int
     note: str
 
 
@@ -79,6 +82,39 @@ class Qemu:
 
     machine: str
     tick_hz: int
+
+
+@dataclass(frozen=True)
+class LinkBuffers:
+    """Buffers of the serial link on the device."""
+
+    frame_bytes: int
+    """Longest frame it takes."""
+    window: int
+    """Results it keeps to send again, a power of two."""
+    results: int
+    """Most results in one frame."""
+
+
+@dataclass(frozen=True)
+class Uf2:
+    """A boot loader that shows up as a drive: family id of its UF2 files, volume name of the drive."""
+
+    family: int
+    drive: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """Ways to get a firmware into the flash, and the USB ids (vendor:product) of the board's own probe."""
+
+    pyocd: str | None
+    """Target name; `pack`: pyOCD needs a CMSIS pack for it."""
+    pack: bool
+    openocd: tuple[str, ...] | None
+    """Configuration files, interface first."""
+    uf2: Uf2 | None
+    usb: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -97,10 +133,14 @@ class Board:
     uart: Uart
     connect: tuple[RegisterWrite, ...]
     qemu: Qemu | None
+    program: Program | None
     verified: Verified
+    boot: Boot | None
+    """What the chip's ROM wants to see before it runs the image."""
     rx_ring_bytes: int
     """Receive ring, a power of two: the bytes the host may have in flight."""
     stack_bytes: int
+    link: LinkBuffers
 
     @property
     def clock_hz(self) -> int:
@@ -109,15 +149,19 @@ class Board:
 
     @property
     def kernel(self) -> Kernel:
-        """The widest arithmetic the core has: packed multiply-accumulate (`dsp`) or vectors (`helium`)."""
+        """What suits the core: vectors, packed multiply-accumulate, or C for 13 or 8 registers."""
         if "mve" in self.extensions:
-            return "helium"
-        return "dsp" if "dsp" in self.extensions else "portable"
+            return "vector"
+        if "dsp" in self.extensions:
+            return "dsp"
+        return "small" if self.core in ("cortex-m0", "cortex-m0plus") else "portable"
 
     @property
     def firmware_ram_bytes(self) -> int:
         """RAM that is not the model's: receive ring, stack, frame buffers."""
-        return self.rx_ring_bytes + self.stack_bytes + LINK_RAM_BYTES
+        link = self.link
+        buffers = link.frame_bytes + 2 * link.window + 2 * link.results
+        return self.rx_ring_bytes + self.stack_bytes + buffers + LINK_RAM_BYTES
 
     @property
     def firmware_flash_bytes(self) -> int:
@@ -150,9 +194,22 @@ def _board(name: str, entry: BoardEntry) -> Board:
         uart=Uart(**entry.uart.model_dump()),
         connect=tuple(RegisterWrite(**step.model_dump(by_alias=True)) for step in entry.connect),
         qemu=Qemu(**entry.qemu.model_dump()) if entry.qemu else None,
+        program=_program(entry.program) if entry.program else None,
         verified=entry.verified,
+        boot=entry.boot,
         rx_ring_bytes=entry.rx_ring,
         stack_bytes=entry.stack,
+        link=LinkBuffers(entry.link.frame, entry.link.window, entry.link.results),
+    )
+
+
+def _program(entry: ProgramEntry) -> Program:
+    return Program(
+        pyocd=entry.pyocd,
+        pack=entry.pack,
+        openocd=tuple(entry.openocd) if entry.openocd else None,
+        uf2=Uf2(entry.uf2.family, entry.uf2.drive) if entry.uf2 else None,
+        usb=tuple(entry.usb),
     )
 
 

@@ -10,14 +10,17 @@ import numpy.typing as npt
 
 from codegen.boards import Kernel
 
-LARGEST_GROUP: Final[dict[Kernel, int]] = {"portable": 4, "dsp": 8, "helium": 8}
+LARGEST_GROUP: Final[dict[Kernel, int]] = {"small": 2, "portable": 4, "dsp": 8, "vector": 4}
 """Features whose sums a kernel keeps in registers while one load of cells serves them all."""
+VECTOR: Final = 8
+"""Components that the vector kernel takes at once."""
 
 
 @dataclass(frozen=True)
 class Layout:
     """Blocks of `group` features; `last_group` of them are used in the last block of a bank."""
 
+    kernel: Kernel
     neurons: int
     banks: int
     side: int
@@ -35,33 +38,51 @@ class Layout:
 
     @property
     def pairs(self) -> int:
-        """Words of a patch row; the side is odd, so the last one holds one weight."""
+        """Words of a patch row; the side is odd, so the last one holds one weight. Not for `vector`."""
         return (self.side + 1) // 2
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of a patch, for `vector`."""
+        return -(-(self.side**2) // VECTOR)
+
+    @property
+    def block_words(self) -> int:
+        """Words of a block."""
+        if self.kernel == "vector":
+            return self.group * self.vectors * VECTOR // 2
+        return self.group * self.side * self.pairs
 
     @property
     def words(self) -> int:
         """Words of all weights."""
-        return self.banks * self.blocks * self.side * self.pairs * self.group
+        return self.banks * self.blocks * self.block_words
 
 
 def make_layout(neurons: int, banks: int, side: int, kernel: Kernel) -> Layout:
     """The fewest blocks the kernel can do with, evenly filled; groups are even, for loads of two words."""
     blocks = -(-neurons // LARGEST_GROUP[kernel])
     group = -(-neurons // blocks)
-    return Layout(neurons, banks, side, group + group % 2)
+    return Layout(kernel, neurons, banks, side, group + group % 2)
 
 
 def pack_weights(weights: npt.NDArray[np.int16], layout: Layout) -> npt.NDArray[np.uint32]:
-    """Weights int16 (features, D) as uint32 (words,): block, row, pair, feature of the block.
+    """Weights int16 (features, D) as uint32 (words,): block, pair or vector of components, feature.
 
-    >>> layout = Layout(neurons=3, banks=1, side=1, group=2)
+    >>> layout = Layout("dsp", neurons=3, banks=1, side=1, group=2)
     >>> [hex(word) for word in pack_weights(np.array([[1], [2], [-1]], np.int16), layout)]
     ['0x1', '0x2', '0xffff', '0x0']
     """
-    side, pairs, group = layout.side, layout.pairs, layout.group
-    places = np.zeros((layout.banks, layout.blocks * group, side, 2 * pairs), np.uint16)
-    patches = weights.view(np.uint16).reshape(layout.banks, layout.neurons, side, side)
-    places[:, : layout.neurons, :, :side] = patches
-    lanes = places.reshape(layout.banks, layout.blocks, group, side, pairs, 2).astype(np.uint32)
-    words = lanes[..., 0] | lanes[..., 1] << np.uint32(16)
-    return words.transpose(0, 1, 3, 4, 2).reshape(-1)
+    neurons, side, group = layout.neurons, layout.side, layout.group
+    patches = weights.view(np.uint16).reshape(layout.banks, neurons, side, side)
+    if layout.kernel == "vector":
+        components, lanes = layout.vectors * VECTOR, VECTOR
+        places = np.zeros((layout.banks, layout.blocks * group, components), np.uint16)
+        places[:, :neurons, : side * side] = patches.reshape(layout.banks, neurons, -1)
+    else:
+        components, lanes = side * 2 * layout.pairs, 2
+        places = np.zeros((layout.banks, layout.blocks * group, side, 2 * layout.pairs), np.uint16)
+        places[:, :neurons, :, :side] = patches
+    split = places.reshape(layout.banks, layout.blocks, group, components // lanes, lanes)
+    ordered = split.transpose(0, 1, 3, 2, 4).reshape(-1, 2).astype(np.uint32)
+    return np.asarray(ordered[:, 0] | ordered[:, 1] << np.uint32(16))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from codegen import qformat, wire
 from codegen.boards import Board, Kernel
 from codegen.errors import FeastError
-from codegen.layout import make_layout, pack_weights
+from codegen.layout import VECTOR, make_layout, pack_weights
 from codegen.memory import Member, budget, check_fit, row_stride, state_members
 from codegen.options import Options
 from codegen.quantise import INITIAL_DITHER, QuantModel, check_learnable
@@ -53,7 +53,11 @@ class Plan:
     group: int
     last_group: int
     blocks: int
+    block_words: int
     pairs: int
+    vectors: int
+    row_vectors: tuple[int, ...]
+    """Where in a patch row the vector kernel's copies start; the last ones overlap."""
     surface_bits: int
     dead_octaves: int
     window_events: int
@@ -77,20 +81,21 @@ class Plan:
     thresholds: npt.NDArray[np.int32]
 
 
-def make_plan(quant: QuantModel, board: Board | None, options: Options) -> Plan:
+def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: Kernel | None = None) -> Plan:
     """Lay out the emitted library; `board` None plans for the host and sets no limit.
 
-    Raises FeastError if learning cannot be expressed, or if the model is too large for the board;
-    the message says what would fit.
+    `kernel` replaces the one that suits the board; all give the same bits. Raises FeastError if
+    learning cannot be expressed, or if the model is too large for the board; the message says what
+    would fit.
     """
     if options.learning:
         check_learnable(quant.params)
     if quant.params.features > 32767:
         raise FeastError(f"{quant.params.features} features: results are int16_t, at most 32767 fit")
     if board is None:
-        return _lay_out(quant, options, "host", "portable")
+        return _lay_out(quant, options, "host", kernel or "portable")
     check_fit(quant.params, quant.sensor, options, board)
-    return _lay_out(quant, options, board.name, board.kernel)
+    return _lay_out(quant, options, board.name, kernel or board.kernel)
 
 
 def build_id(quant: QuantModel, options: Options) -> str:
@@ -140,7 +145,10 @@ def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) ->
         group=layout.group,
         last_group=layout.last_group,
         blocks=layout.blocks,
+        block_words=layout.block_words,
         pairs=layout.pairs,
+        vectors=layout.vectors,
+        row_vectors=tuple(min(at, params.side - VECTOR) for at in range(0, params.side, VECTOR)),
         surface_bits=quant.surface_bits,
         dead_octaves=qformat.DEAD_OCTAVES,
         window_events=qformat.WINDOW_EVENTS,

@@ -8,6 +8,7 @@ from typing import Final
 import jinja2
 
 from codegen import records, wire_text
+from codegen.boards import Kernel
 from codegen.cformat import FILTERS
 from codegen.plan import Plan
 from codegen.resources import resource
@@ -17,13 +18,18 @@ _ALWAYS: Final = {
     "include/feast.h": "feast.h.j2",
     "include/feast_wire.h": "feast_wire.h.j2",
     "src/feast_internal.h": "feast_internal.h.j2",
-    "src/feast_kernel.h": "feast_kernel.h.j2",
     "src/feast_simd.h": "feast_simd.h.j2",
     "src/feast.c": "feast.c.j2",
     "src/feast_state.c": "feast_state.c.j2",
     "src/feast_tables.c": "feast_tables.c.j2",
 }
-_LEARNING: Final = {"src/feast_learn.c": "feast_learn.c.j2"}
+_LEARNING: Final = {"src/feast_learn.c": "feast_learn.c.j2", "src/feast_learn.h": "feast_learn.h.j2"}
+_KERNELS: Final[dict[Kernel, str]] = {
+    "small": "feast_kernel_pairs.h.j2",
+    "portable": "feast_kernel_pairs.h.j2",
+    "dsp": "feast_kernel_pairs.h.j2",
+    "vector": "feast_kernel_vector.h.j2",
+}
 MANIFEST: Final = "manifest.json"
 
 
@@ -38,7 +44,7 @@ def render(plan: Plan) -> dict[str, str]:
         autoescape=False,
     )
     environment.filters.update(FILTERS)
-    templates = _ALWAYS | (_LEARNING if plan.learning else {})
+    templates = _ALWAYS | (_LEARNING if plan.learning else {}) | {"src/feast_kernel.h": _KERNELS[plan.kernel]}
     files = {
         path: environment.get_template(name).render(plan=plan, codes=records, **wire_text.template_values())
         for path, name in templates.items()

@@ -319,10 +319,8 @@ def _learn(w: Ints, context: Ints, dot: int, scale: tuple[int, int], counters: I
     decay = ((eta >> 4) - g + p + (x >> (4 + shift))) >> (28 - shift)
     x = _draw(x)
     gain = min(32767, (_mulh(eta + 16 * p, inv << 14) + (x >> (1 + shift + k))) >> (31 - shift - k))
-    side = settings[_SIDE]
-    for i in range(side * side):
-        if i % side == 0:
-            x = _draw(x)
+    x = _draw(x)
+    for i in range(len(w)):
         change = (gain * context[i] - decay * w[i] + (x >> (32 - shift))) >> shift
         w[i] = min(max(w[i] + change, -(2**15)), 2**15 - 1)
     counters[_DITHER] = x

@@ -95,7 +95,7 @@ def test_second_emission_leaves_unchanged_files_untouched(tmp_path: Path) -> Non
 
 def test_files_of_an_earlier_emission_are_removed(tmp_path: Path) -> None:
     write(emitted("learning"), tmp_path)
-    assert write(emitted("frozen"), tmp_path).removed == ("src/feast_learn.c",)
+    assert write(emitted("frozen"), tmp_path).removed == ("src/feast_learn.c", "src/feast_learn.h")
     assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == set(
         emitted("frozen")
     )

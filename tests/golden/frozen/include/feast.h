@@ -1,5 +1,5 @@
 /* FEAST 8x6, 3 features of 3x3: public interface.
- * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build 95ff07ff3024205e. */
+ * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build 3c29b195ac138404. */
 
 #ifndef FEAST_H
 #define FEAST_H
@@ -29,8 +29,8 @@ extern "C" {
 /* The model this was generated from, and what a host must agree with to talk to it: geometry, options,
  * number formats and link protocol. */
 #define FEAST_MODEL_ID "2ce85ac37437e324e28589cc45eedf8c278b288fe8947a84b4ce13227977e274"
-#define FEAST_BUILD_ID "95ff07ff3024205e"
-#define FEAST_BUILD_ID_BYTES { 0x95, 0xff, 0x07, 0xff, 0x30, 0x24, 0x20, 0x5e }
+#define FEAST_BUILD_ID "3c29b195ac138404"
+#define FEAST_BUILD_ID_BYTES { 0x3c, 0x29, 0xb1, 0x95, 0xac, 0x13, 0x84, 0x04 }
 
 #define FEAST_SENSOR_WIDTH 8
 #define FEAST_SENSOR_HEIGHT 6

@@ -1,5 +1,5 @@
 /* FEAST 8x6, 3 features of 3x3: time, surface and selection.
- * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build 95ff07ff3024205e. */
+ * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build 3c29b195ac138404. */
 
 #include "feast_kernel.h"
 
@@ -93,7 +93,7 @@ static inline winner_t nearer(winner_t winner, int32_t dot, uint32_t feature)
 /* The nearest feature of a bank. */
 static winner_t nearest(const feast_t *self, uint32_t bank, const feast_patch_t *patch)
 {
-    const feast_pair_t *weights = feast_weights_of(self) + bank * FEAST_BLOCKS * FEAST_BLOCK + patch->top * FEAST_BLOCK_ROW;
+    const feast_pair_t *weights = feast_weights_of(self) + bank * FEAST_BLOCKS * FEAST_BLOCK_WORDS;
     winner_t winner = { .feature = FEAST_NONE, .dot = INT32_MIN };
     for (uint32_t place = 0; place < FEAST_NEURONS; place += FEAST_GROUP) {
         const uint32_t feature = bank * FEAST_NEURONS + place;
@@ -105,7 +105,7 @@ static winner_t nearest(const feast_t *self, uint32_t bank, const feast_patch_t 
         if (place + 3u < FEAST_NEURONS) {
             winner = nearer(winner, dots[3], feature + 3u);
         }
-        weights += FEAST_BLOCK;
+        weights += FEAST_BLOCK_WORDS;
     }
     return winner;
 }
@@ -179,10 +179,8 @@ int16_t feast_step(feast_t *self, const feast_event_t *event)
     age_rows(self, first_row, rows);
     self->surface[surface_row * FEAST_STRIDE + FEAST_MARGIN + x] = mantissa(self->phase);
 
-    const feast_patch_t patch = {
-        .cells = &self->surface[first_row * FEAST_STRIDE + FEAST_MARGIN + x - FEAST_RADIUS],
-        .top = top,
-        .rows = rows,
-    };
+    const int16_t *cells = &self->surface[first_row * FEAST_STRIDE + FEAST_MARGIN + x - FEAST_RADIUS];
+    feast_patch_t patch;
+    feast_take_patch(&patch, cells, top, rows);
     return compare(self, bank, &patch);
 }

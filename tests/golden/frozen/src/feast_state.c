@@ -1,7 +1,7 @@
 /* FEAST 8x6, 3 features of 3x3: signals and snapshot.
- * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build 95ff07ff3024205e. */
+ * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build 3c29b195ac138404. */
 
-#include "feast_internal.h"
+#include "feast_kernel.h"
 
 uint32_t feast_wins(const feast_t *self, uint32_t feature)
 {
@@ -63,8 +63,7 @@ uint16_t feast_snapshot_word(const feast_t *self, uint32_t index)
 {
     if (index < FEAST_FEATURES * FEAST_DIMS) {
         const uint32_t i = index % FEAST_DIMS;
-        const feast_pair_t pair = feast_weights_of(self)[feast_pair_of(index / FEAST_DIMS, i)];
-        return word_of(pair, i % FEAST_SIDE % 2u);
+        return word_of(feast_weights_of(self)[feast_word_of(index / FEAST_DIMS, i)], feast_lane_of(i));
     }
     index -= FEAST_FEATURES * FEAST_DIMS;
     if (index < 2u * FEAST_FEATURES) {

@@ -1,4 +1,4 @@
-/* FEAST link protocol, version 1: message ids and byte offsets.
+/* FEAST link protocol, version 2: message ids and byte offsets.
  * Generated from the description that the host uses too; docs/protocol.md of the generator explains it.
  * Little-endian, packed without gaps. A frame is header, fields, tail, CRC-32; COBS; one zero byte. */
 #ifndef FEAST_WIRE_H
@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Version and limits. */
-#define FEAST_WIRE_VERSION 1u /* raised by any change of a layout or a meaning */
+#define FEAST_WIRE_VERSION 2u /* raised by any change of a layout or a meaning */
 #define FEAST_WIRE_CRC_BYTES 4u /* CRC-32 as in zlib, at the end of every frame */
 #define FEAST_WIRE_NARROW_FEATURES 250 /* features: up to here a result is one byte */
 #define FEAST_WIRE_NARROW_SIDE 256 /* sensor side: up to here a coordinate is one byte */
@@ -48,11 +48,43 @@
 #define FEAST_WIRE_END_AT_EVENTS 8u /* u32: events of the run, modulo 2^32 */
 #define FEAST_WIRE_END_BYTES 12u
 
+/* SIGNALS, sent by the host. What has it counted, where do the thresholds stand? Answered by SIGNALS_REPLY, in
+ * as many as it takes. */
+#define FEAST_WIRE_SIGNALS 0x06u
+#define FEAST_WIRE_SIGNALS_AT_FIRST 8u /* u16: feature to begin with */
+#define FEAST_WIRE_SIGNALS_BYTES 10u
+
+/* READ_STATE, sent by the host. Words of the state, please. Answered by STATE, in as many as it takes. */
+#define FEAST_WIRE_READ_STATE 0x07u
+#define FEAST_WIRE_READ_STATE_AT_FIRST 8u /* u32: index of the first word; the first state_words are the learned state */
+#define FEAST_WIRE_READ_STATE_AT_COUNT 12u /* u32: words; first + count at most snapshot_words */
+#define FEAST_WIRE_READ_STATE_BYTES 16u
+
+/* WRITE_STATE, sent by the host. Part of a learned state to go on from, between runs; answered by CREDIT.
+ * ADOPT must follow the last one. Then words: of 16 bits. */
+#define FEAST_WIRE_WRITE_STATE 0x08u
+#define FEAST_WIRE_WRITE_STATE_AT_FIRST 8u /* u32: index of the first word; all words lie below state_words */
+#define FEAST_WIRE_WRITE_STATE_BYTES 12u /* before the tail */
+
+/* ADOPT, sent by the host. All of the learned state is there: go on from it. Answered by STATE_ID. Said again,
+ * changes nothing. */
+#define FEAST_WIRE_ADOPT 0x09u
+#define FEAST_WIRE_ADOPT_AT_STATE_ID 8u /* u32: CRC-32 of the learned state that was sent */
+#define FEAST_WIRE_ADOPT_BYTES 12u
+
+/* KEEP, sent by the host. Keep the learned state over a loss of power. Answered by STATE_ID. */
+#define FEAST_WIRE_KEEP 0x0Au
+#define FEAST_WIRE_KEEP_BYTES 8u
+
+/* COUNTERS_NOW, sent by the host. How is the run going? Answered by COUNTERS_REPLY. */
+#define FEAST_WIRE_COUNTERS_NOW 0x0Bu
+#define FEAST_WIRE_COUNTERS_NOW_BYTES 8u
+
 /* HELLO_REPLY, sent by the device. Identity and limits. `nonce` and `version` are frozen for all versions. */
 #define FEAST_WIRE_HELLO_REPLY 0x81u
 #define FEAST_WIRE_HELLO_REPLY_AT_NONCE 8u /* u32: that of the HELLO it answers */
 #define FEAST_WIRE_HELLO_REPLY_AT_VERSION 12u /* u16: protocol version of the device */
-#define FEAST_WIRE_HELLO_REPLY_AT_FLAGS 14u /* u16: LEARNING, THRESHOLD, WIDE_RESULTS, WIDE_COORDINATES, CLOCK_FALLBACK */
+#define FEAST_WIRE_HELLO_REPLY_AT_FLAGS 14u /* u16: the FLAGs below */
 #define FEAST_WIRE_HELLO_REPLY_AT_BUILD_ID 16u /* id8: geometry, options, formats, protocol */
 #define FEAST_WIRE_HELLO_REPLY_AT_STATE_ID 24u /* u32: CRC-32 of the learned state it holds now */
 #define FEAST_WIRE_HELLO_REPLY_AT_STATE_WORDS 28u /* u32: 16-bit words of the learned state */
@@ -109,6 +141,53 @@
 #define FEAST_WIRE_DONE_AT_RESENT 82u /* u32: results sent more than once */
 #define FEAST_WIRE_DONE_BYTES 86u
 
+/* SIGNALS_REPLY, sent by the device. Counters since feast_init, modulo 2^32, and some of the features.
+ * `received` tells at which event. Then features: threshold (i32, Q30) and wins (u32, modulo 2^32) of each. */
+#define FEAST_WIRE_SIGNALS_REPLY 0x86u
+#define FEAST_WIRE_SIGNALS_REPLY_AT_ACK 8u /* u16: sequence number of the last intact frame from the host */
+#define FEAST_WIRE_SIGNALS_REPLY_AT_FIRST 10u /* u16: its first feature */
+#define FEAST_WIRE_SIGNALS_REPLY_AT_HITS 12u /* u32: events that a feature won */
+#define FEAST_WIRE_SIGNALS_REPLY_AT_MISSES 16u /* u32: events that none was in range of */
+#define FEAST_WIRE_SIGNALS_REPLY_AT_BORDER 20u /* u32: events without a full patch */
+#define FEAST_WIRE_SIGNALS_REPLY_AT_OUTSIDE 24u /* u32: events off the sensor */
+#define FEAST_WIRE_SIGNALS_REPLY_AT_BACKWARDS 28u /* u32: events out of order */
+#define FEAST_WIRE_SIGNALS_REPLY_AT_WINDOW_EVENTS 32u /* u16: compared events in the present window of 1024 */
+#define FEAST_WIRE_SIGNALS_REPLY_AT_WINDOW_MISSES 34u /* u16: missed events among them */
+#define FEAST_WIRE_SIGNALS_REPLY_AT_LAST_WINDOW_MISSES 36u /* u16: missed events in the last full window */
+#define FEAST_WIRE_SIGNALS_REPLY_BYTES 38u /* before the tail */
+
+/* STATE, sent by the device. Words of the state (docs/numerics.md section 8). `received` tells at which event.
+ * Then words: of 16 bits. */
+#define FEAST_WIRE_STATE 0x87u
+#define FEAST_WIRE_STATE_AT_ACK 8u /* u16: sequence number of the last intact frame from the host */
+#define FEAST_WIRE_STATE_AT_FIRST 10u /* u32: index of its first word */
+#define FEAST_WIRE_STATE_BYTES 14u /* before the tail */
+
+/* STATE_ID, sent by the device. What the device has learned, by name. */
+#define FEAST_WIRE_STATE_ID 0x89u
+#define FEAST_WIRE_STATE_ID_AT_ACK 8u /* u16: sequence number of the last intact frame from the host */
+#define FEAST_WIRE_STATE_ID_AT_STATE_ID 10u /* u32: CRC-32 of the learned state it holds now */
+#define FEAST_WIRE_STATE_ID_AT_KEPT 14u /* u32: how often a state was kept over a loss of power; 0: none is */
+#define FEAST_WIRE_STATE_ID_BYTES 18u
+
+/* COUNTERS_REPLY, sent by the device. What the run has come to so far; fields as in DONE. */
+#define FEAST_WIRE_COUNTERS_REPLY 0x8Bu
+#define FEAST_WIRE_COUNTERS_REPLY_AT_ACK 8u /* u16: sequence number of the last intact frame from the host */
+#define FEAST_WIRE_COUNTERS_REPLY_AT_TICKS_TOTAL 10u /* u64: ticks spent in feast_step */
+#define FEAST_WIRE_COUNTERS_REPLY_AT_TICKS_MAX 18u /* u32: most ticks of one call */
+#define FEAST_WIRE_COUNTERS_REPLY_AT_STACK_USED 22u /* u32: deepest stack use since reset, bytes */
+#define FEAST_WIRE_COUNTERS_REPLY_AT_FRAMES 26u /* u32: intact frames taken from the host */
+#define FEAST_WIRE_COUNTERS_REPLY_AT_BAD_FRAME 30u /* u32: frames dropped: not COBS, or shorter than a header */
+#define FEAST_WIRE_COUNTERS_REPLY_AT_BAD_CRC 34u /* u32: frames dropped: checksum */
+#define FEAST_WIRE_COUNTERS_REPLY_AT_TOO_LONG 38u /* u32: frames dropped: longer than frame_bytes */
+#define FEAST_WIRE_COUNTERS_REPLY_AT_LOST 42u /* u32: sequence numbers that never came */
+#define FEAST_WIRE_COUNTERS_REPLY_AT_REPEATED 46u /* u32: frames dropped: sequence number already seen */
+#define FEAST_WIRE_COUNTERS_REPLY_AT_OUT_OF_ORDER 50u /* u32: EVENTS dropped: not the next event */
+#define FEAST_WIRE_COUNTERS_REPLY_AT_RX_OVERRUNS 54u /* u32: bytes lost before they could be read */
+#define FEAST_WIRE_COUNTERS_REPLY_AT_TX_DROPPED 58u /* u32: bytes the serial port would not take */
+#define FEAST_WIRE_COUNTERS_REPLY_AT_RESENT 62u /* u32: results sent more than once */
+#define FEAST_WIRE_COUNTERS_REPLY_BYTES 66u
+
 /* ERROR, sent by the device. A frame was not accepted. */
 #define FEAST_WIRE_ERROR 0xFFu
 #define FEAST_WIRE_ERROR_AT_ACK 8u /* u16: sequence number of the last intact frame from the host */
@@ -122,6 +201,8 @@
 #define FEAST_WIRE_FLAG_WIDE_RESULTS 4u /* a result is two bytes */
 #define FEAST_WIRE_FLAG_WIDE_COORDINATES 8u /* a coordinate is two bytes */
 #define FEAST_WIRE_FLAG_CLOCK_FALLBACK 16u /* runs on its reset clock, for the fast one failed */
+#define FEAST_WIRE_FLAG_KEEPS 32u /* has memory to keep a learned state over a loss of power */
+#define FEAST_WIRE_FLAG_UPLOADING 64u /* holds part of an upload: state_id is of no use */
 #define FEAST_WIRE_START_LEARNING 1u /* learn during this run; needs a build with learning */
 #define FEAST_WIRE_START_INITIALISE 2u /* back to the model's weights and thresholds first (feast_init); else feast_reset */
 
@@ -132,9 +213,12 @@
 #define FEAST_WIRE_ERROR_VERSION 17u /* HELLO named another protocol version; detail: the device's */
 #define FEAST_WIRE_ERROR_UNKNOWN 18u /* unknown message; detail: its id */
 #define FEAST_WIRE_ERROR_MALFORMED 19u /* contents do not suit the message; detail: its bytes */
-#define FEAST_WIRE_ERROR_UNSUPPORTED 20u /* not in this build; detail: START flags */
+#define FEAST_WIRE_ERROR_UNSUPPORTED 20u /* not in this build; detail: id of the message */
 #define FEAST_WIRE_ERROR_WINDOW 21u /* result_window would overflow; detail: events in the frame */
 #define FEAST_WIRE_ERROR_POSITION 22u /* `received` or `events` cannot be; detail: that number */
+#define FEAST_WIRE_ERROR_UPLOAD 23u /* an upload was not finished: only its rest or START_INITIALISE can follow; detail: 0 */
+#define FEAST_WIRE_ERROR_STATE 24u /* the uploaded state was not accepted; detail: state_id of what it holds now */
+#define FEAST_WIRE_ERROR_KEEP 25u /* the memory did not take the state; detail: times kept */
 
 /* Counters of a run, u32 each, in the order in which DONE carries them. */
 #define FEAST_WIRE_COUNTER_FRAMES 0u /* intact frames taken from the host */

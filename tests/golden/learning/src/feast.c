@@ -1,7 +1,7 @@
 /* FEAST 8x6, 6 features of 3x3: time, surface and selection.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build c355ad5050f0aa3e. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 683cc49aceb0a481. */
 
-#include "feast_kernel.h"
+#include "feast_learn.h"
 
 #include <string.h>
 
@@ -115,7 +115,7 @@ static inline winner_t nearer(winner_t winner, int32_t dot, uint32_t feature)
 /* The nearest feature of a bank. */
 static winner_t nearest(const feast_t *self, uint32_t bank, const feast_patch_t *patch)
 {
-    const feast_pair_t *weights = feast_weights_of(self) + bank * FEAST_BLOCKS * FEAST_BLOCK + patch->top * FEAST_BLOCK_ROW;
+    const feast_pair_t *weights = feast_weights_of(self) + bank * FEAST_BLOCKS * FEAST_BLOCK_WORDS;
     winner_t winner = { .feature = FEAST_NONE, .dot = INT32_MIN };
     for (uint32_t place = 0; place < FEAST_NEURONS; place += FEAST_GROUP) {
         const uint32_t feature = bank * FEAST_NEURONS + place;
@@ -127,7 +127,7 @@ static winner_t nearest(const feast_t *self, uint32_t bank, const feast_patch_t 
         if (place + 3u < FEAST_NEURONS) {
             winner = nearer(winner, dots[3], feature + 3u);
         }
-        weights += FEAST_BLOCK;
+        weights += FEAST_BLOCK_WORDS;
     }
     return winner;
 }
@@ -140,7 +140,7 @@ static inline bool in_range(int32_t dot, int32_t threshold, feast_norm_t norm)
 /* The nearest feature of a bank among those in range of their selection thresholds. */
 static winner_t nearest_in_range(const feast_t *self, uint32_t bank, const feast_patch_t *patch, feast_norm_t norm)
 {
-    const feast_pair_t *weights = feast_weights_of(self) + bank * FEAST_BLOCKS * FEAST_BLOCK + patch->top * FEAST_BLOCK_ROW;
+    const feast_pair_t *weights = feast_weights_of(self) + bank * FEAST_BLOCKS * FEAST_BLOCK_WORDS;
     const int32_t *thresholds = feast_thresholds_of(self);
     winner_t winner = { .feature = FEAST_NONE, .dot = INT32_MIN };
     for (uint32_t place = 0; place < FEAST_NEURONS; place += FEAST_GROUP) {
@@ -159,7 +159,7 @@ static winner_t nearest_in_range(const feast_t *self, uint32_t bank, const feast
         if (place + 3u < FEAST_NEURONS && dots[3] > winner.dot && in_range(dots[3], thresholds[feature + 3u], norm)) {
             winner = (winner_t){ .feature = (int32_t)(feature + 3u), .dot = dots[3] };
         }
-        weights += FEAST_BLOCK;
+        weights += FEAST_BLOCK_WORDS;
     }
     return winner;
 }
@@ -254,10 +254,8 @@ int16_t feast_step(feast_t *self, const feast_event_t *event)
         return FEAST_BORDER;
     }
 
-    const feast_patch_t patch = {
-        .cells = &self->surface[first_row * FEAST_STRIDE + FEAST_MARGIN + x - FEAST_RADIUS],
-        .top = top,
-        .rows = rows,
-    };
+    const int16_t *cells = &self->surface[first_row * FEAST_STRIDE + FEAST_MARGIN + x - FEAST_RADIUS];
+    feast_patch_t patch;
+    feast_take_patch(&patch, cells, top, rows);
     return compare(self, bank, &patch);
 }

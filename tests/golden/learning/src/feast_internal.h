@@ -1,5 +1,5 @@
 /* FEAST 8x6, 6 features of 3x3: what its source files share.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build c355ad5050f0aa3e. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 683cc49aceb0a481. */
 
 #ifndef FEAST_INTERNAL_H
 #define FEAST_INTERNAL_H
@@ -14,14 +14,11 @@
 #define FEAST_MARGIN 0 /* zero cells left and right of each surface row */
 #define FEAST_STRIDE 8 /* cells of a surface row with its margins, a multiple of 4 */
 
-/* Layout of the weights: blocks of FEAST_GROUP features; in a block row by row, in a row pair by pair of
- * neighbouring weights, and the features of the block side by side. The last pair of a row has one weight. */
+/* Weights lie in blocks of FEAST_GROUP features, two weights to a word; the kernel's header has the rest. */
 #define FEAST_GROUP 4
 #define FEAST_BLOCKS 1 /* of a bank; the last one may have unused places */
-#define FEAST_PAIRS 2 /* of a row */
-#define FEAST_BLOCK_ROW (FEAST_PAIRS * FEAST_GROUP)
-#define FEAST_BLOCK (FEAST_SIDE * FEAST_BLOCK_ROW)
-#define FEAST_WEIGHT_PAIRS (FEAST_BANKS * FEAST_BLOCKS * FEAST_BLOCK)
+#define FEAST_BLOCK_WORDS 24
+#define FEAST_WEIGHT_WORDS (FEAST_BANKS * FEAST_BLOCKS * FEAST_BLOCK_WORDS)
 
 #define FEAST_SURFACE_BITS 14
 #define FEAST_DEAD_OCTAVES 15u
@@ -46,16 +43,8 @@ _Static_assert(offsetof(feast_t, weights) % 8u == 0u, "weights must lie at a mul
 _Static_assert((-1 >> 1) == -1, "arithmetic right shift of negative numbers is required");
 
 extern const uint16_t feast_mantissas[FEAST_MANTISSAS];
-extern _Alignas(8) const feast_pair_t feast_model_weights[FEAST_WEIGHT_PAIRS];
+extern _Alignas(8) const feast_pair_t feast_model_weights[FEAST_WEIGHT_WORDS];
 extern const int32_t feast_model_thresholds[FEAST_FEATURES];
-
-/* The patch around an event: `rows` rows of FEAST_SIDE cells, FEAST_STRIDE apart, read where they lie.
- * The first one is row `top` of the full patch; rows above and below it, off the sensor, are zero. */
-typedef struct {
-    const int16_t *cells;
-    uint32_t top;
-    uint32_t rows;
-} feast_patch_t;
 
 /* |c| = r / 2^k with 2^15 <= r < 2^16 (docs/numerics.md section 5). */
 typedef struct {
@@ -63,24 +52,23 @@ typedef struct {
     uint32_t k;
 } feast_norm_t;
 
+/* How the winner's weights move, Q(FEAST_LEARNING_SHIFT): docs/numerics.md section 6. */
+typedef struct {
+    int32_t decay;
+    int32_t gain;
+    int32_t dither;
+} feast_factors_t;
+
 /* Weights of all features. */
 static inline const feast_pair_t *feast_weights_of(const feast_t *self)
 {
     return self->weights;
 }
 
-/* Where the first pair of a feature lies; its other pairs follow FEAST_GROUP apart. */
-static inline uint32_t feast_first_pair(uint32_t feature)
+/* The block of a feature; its place within is the feature's index in the bank modulo FEAST_GROUP. */
+static inline uint32_t feast_block_of(uint32_t feature)
 {
-    const uint32_t bank = feature / FEAST_NEURONS;
-    const uint32_t place = feature % FEAST_NEURONS;
-    return (bank * FEAST_BLOCKS + place / FEAST_GROUP) * FEAST_BLOCK + place % FEAST_GROUP;
-}
-
-/* Where component `i` of a feature lies; odd columns are in lane 1. */
-static inline uint32_t feast_pair_of(uint32_t feature, uint32_t i)
-{
-    return feast_first_pair(feature) + (i / FEAST_SIDE * FEAST_PAIRS + i % FEAST_SIDE / 2u) * FEAST_GROUP;
+    return (feature / FEAST_NEURONS * FEAST_BLOCKS + feature % FEAST_NEURONS / FEAST_GROUP) * FEAST_BLOCK_WORDS;
 }
 
 /* Thresholds of all features. */
@@ -88,14 +76,5 @@ static inline const int32_t *feast_thresholds_of(const feast_t *self)
 {
     return self->thresholds;
 }
-
-/* Gives a new network the model's weights and thresholds. */
-void feast_learn_init(feast_t *self);
-
-/* Moves a feature that won with `dot` towards the context, and raises its threshold. */
-void feast_learn_hit(feast_t *self, uint32_t feature, const feast_patch_t *patch, int32_t dot, feast_norm_t norm);
-
-/* Lowers the thresholds of a bank after a missed event. */
-void feast_learn_miss(feast_t *self, uint32_t bank);
 
 #endif

@@ -1,7 +1,7 @@
 /* FEAST 8x6, 6 features of 3x3: learning.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build c355ad5050f0aa3e. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 683cc49aceb0a481. */
 
-#include "feast_internal.h"
+#include "feast_learn.h"
 
 #include <string.h>
 
@@ -9,20 +9,13 @@
 static uint64_t squared_norm(const feast_t *self, uint32_t feature)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < FEAST_SIDE * FEAST_PAIRS; i++) {
-        const feast_pair_t pair = self->weights[feast_first_pair(feature) + i * FEAST_GROUP];
-        const int64_t lane0 = feast_lane0(pair);
-        const int64_t lane1 = feast_lane1(pair);
-        sum += (uint64_t)(lane0 * lane0 + lane1 * lane1);
+    for (uint32_t i = 0; i < FEAST_DIMS; i++) {
+        const feast_pair_t pair = self->weights[feast_word_of(feature, i)];
+        const int64_t weight = feast_lane_of(i) != 0u ? feast_lane1(pair) : feast_lane0(pair);
+        sum += (uint64_t)(weight * weight);
     }
     return sum;
 }
-
-/* Factors of the weight update, Q(FEAST_LEARNING_SHIFT): docs/numerics.md section 6. */
-typedef struct {
-    int32_t decay;
-    int32_t gain;
-} factors_t;
 
 /* The next number of the dither generator. */
 static uint32_t draw(uint32_t x)
@@ -35,7 +28,7 @@ static int32_t mulh(int32_t a, int32_t b)
     return (int32_t)(((int64_t)a * b) >> 32);
 }
 
-static factors_t update_factors(feast_t *self, int32_t dot, feast_norm_t norm, uint32_t weight_norm2)
+static feast_factors_t update_factors(feast_t *self, int32_t dot, feast_norm_t norm, uint32_t weight_norm2)
 {
     const int32_t one_q28 = (int32_t)1 << 28;
     const int32_t norm2_q28 = (int32_t)(weight_norm2 >> 2);
@@ -47,68 +40,25 @@ static factors_t update_factors(feast_t *self, int32_t dot, feast_norm_t norm, u
     const int32_t growth_q28 = mulh(second, lost_q30);
     const int32_t extra_q28 = mulh(FEAST_ETA_Q32, growth_q28);
 
-    const uint32_t x = draw(self->dither);
-    self->dither = draw(x);
-    const int32_t decay_q28 = (FEAST_ETA_Q32 >> 4) - growth_q28 + extra_q28 + (int32_t)(x >> (4 + FEAST_LEARNING_SHIFT));
+    const uint32_t for_decay = draw(self->dither);
+    const uint32_t for_gain = draw(for_decay);
+    self->dither = draw(for_gain);
+    const int32_t decay_q28 = (FEAST_ETA_Q32 >> 4) - growth_q28 + extra_q28
+                              + (int32_t)(for_decay >> (4 + FEAST_LEARNING_SHIFT));
     const int32_t gain = (mulh(FEAST_ETA_Q32 + 16 * extra_q28, inverse)
-                          + (int32_t)(self->dither >> (1u + FEAST_LEARNING_SHIFT + norm.k)))
+                          + (int32_t)(for_gain >> (1u + FEAST_LEARNING_SHIFT + norm.k)))
                          >> (31u - FEAST_LEARNING_SHIFT - norm.k);
-    return (factors_t){
+    return (feast_factors_t){
         .decay = decay_q28 >> (28 - FEAST_LEARNING_SHIFT),
         .gain = gain > INT16_MAX ? INT16_MAX : gain,
+        .dither = (int32_t)(self->dither >> (32 - FEAST_LEARNING_SHIFT)),
     };
-}
-
-/* What changes from pair to pair of one update. */
-typedef struct {
-    feast_pair_t *weights; /* the next pair */
-    int32_t norm2;
-} update_t;
-
-/* Moves a pair of weights towards two cells. `lanes` masks the lanes there are. */
-static inline update_t move_pair(update_t update, factors_t factors, int32_t dither, feast_pair_t cells, feast_pair_t lanes)
-{
-    const feast_pair_t pair = *update.weights;
-    const int32_t change0 = feast_mac_lane0(-factors.decay, pair, feast_mac_lane0(factors.gain, cells, dither));
-    const int32_t change1 = feast_mac_lane1(-factors.decay, pair, feast_mac_lane1(factors.gain, cells, dither));
-    const uint32_t high0 = (uint32_t)change0 << (16 - FEAST_LEARNING_SHIFT);
-    const uint32_t high1 = (uint32_t)change1 << (16 - FEAST_LEARNING_SHIFT);
-    const feast_pair_t moved = feast_add_saturating(pair, ((high1 & 0xFFFF0000u) | (high0 >> 16)) & lanes);
-    *update.weights = moved;
-    return (update_t){ .weights = update.weights + FEAST_GROUP, .norm2 = feast_mac2(moved, moved, update.norm2) };
-}
-
-/* Two cells of a row as a pair, the first in lane 0. */
-static inline feast_pair_t cell_pair(const int16_t *cells)
-{
-    return (uint32_t)(uint16_t)cells[0] | ((uint32_t)(uint16_t)cells[1] << 16);
-}
-
-/* Moves `rows` rows of weights towards rows of cells that lie `stride` apart. */
-static update_t move_rows(feast_t *self, update_t update, factors_t factors, const int16_t *cells, uint32_t rows, uint32_t stride)
-{
-    uint32_t x = self->dither;
-    for (; rows != 0u; rows--) {
-        x = draw(x);
-        const int32_t dither = (int32_t)(x >> (32 - FEAST_LEARNING_SHIFT));
-        update = move_pair(update, factors, dither, cell_pair(&cells[0]), 0xFFFFFFFFu);
-        update = move_pair(update, factors, dither, (uint16_t)cells[FEAST_SIDE - 1], 0x0000FFFFu);
-        cells += stride;
-    }
-    self->dither = x;
-    return update;
 }
 
 void feast_learn_hit(feast_t *self, uint32_t feature, const feast_patch_t *patch, int32_t dot, feast_norm_t norm)
 {
-    static const int16_t off_sensor[FEAST_SIDE] = { 0 };
-    const uint32_t below = FEAST_SIDE - patch->top - patch->rows;
-    const factors_t factors = update_factors(self, dot, norm, self->norm2[feature]);
-    update_t update = { .weights = &self->weights[feast_first_pair(feature)], .norm2 = 0 };
-    update = move_rows(self, update, factors, off_sensor, patch->top, 0);
-    update = move_rows(self, update, factors, patch->cells, patch->rows, FEAST_STRIDE);
-    update = move_rows(self, update, factors, off_sensor, below, 0);
-    self->norm2[feature] = (uint32_t)update.norm2;
+    const feast_factors_t factors = update_factors(self, dot, norm, self->norm2[feature]);
+    self->norm2[feature] = feast_move(self->weights, feature, patch, factors);
 
     const int32_t raised = self->thresholds[feature] + FEAST_DELTA_I_Q30;
     self->thresholds[feature] = raised > FEAST_UNIT ? FEAST_UNIT : raised;
@@ -145,8 +95,8 @@ void feast_import_word(feast_t *self, uint32_t index, uint16_t word)
     const uint32_t keep = ~((uint32_t)0xFFFFu << shift);
     if (index < thresholds) {
         const uint32_t i = index % FEAST_DIMS;
-        feast_pair_t *pair = &self->weights[feast_pair_of(index / FEAST_DIMS, i)];
-        const uint32_t lane = 16u * (i % FEAST_SIDE % 2u);
+        feast_pair_t *pair = &self->weights[feast_word_of(index / FEAST_DIMS, i)];
+        const uint32_t lane = 16u * feast_lane_of(i);
         *pair = (*pair & ~((uint32_t)0xFFFFu << lane)) | ((uint32_t)word << lane);
     } else if (index < dither) {
         int32_t *threshold = &self->thresholds[(index - thresholds) / 2u];

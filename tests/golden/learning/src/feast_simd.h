@@ -1,5 +1,5 @@
 /* FEAST 8x6, 6 features of 3x3: packed arithmetic on two 16-bit lanes.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build c355ad5050f0aa3e. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 683cc49aceb0a481. */
 
 #ifndef FEAST_SIMD_H
 #define FEAST_SIMD_H
@@ -20,8 +20,10 @@
 /* A few bytes, copied in place: with -ffreestanding GCC would call memcpy for them. */
 #if defined(__GNUC__)
 #define FEAST_COPY __builtin_memcpy
+#define FEAST_ALIGNED(at) __builtin_assume_aligned((at), 8)
 #else
 #define FEAST_COPY memcpy
+#define FEAST_ALIGNED(at) (at)
 #endif
 
 typedef uint32_t feast_pair_t; /* two int16_t */
@@ -52,13 +54,22 @@ static inline feast_pair_t feast_load_pair(const int16_t *at)
 #endif
 }
 
+static inline feast_pair_t feast_load_weights(const feast_pair_t *at)
+{
+#if defined(__arm__)
+    return *(const volatile feast_pair_t *)at;
+#else
+    return *at;
+#endif
+}
+
 static inline feast_two_t feast_load_two(const void *at)
 {
 #if FEAST_HAS_DSP
     const uint64_t two = *(const volatile feast_two_at_t *)at;
 #else
     uint64_t two;
-    FEAST_COPY(&two, at, sizeof two);
+    FEAST_COPY(&two, FEAST_ALIGNED(at), sizeof two);
 #endif
     return (feast_two_t){ .first = (feast_pair_t)two, .second = (feast_pair_t)(two >> 32) };
 }
@@ -69,7 +80,7 @@ static inline void feast_store_two(void *at, feast_two_t two)
 #if FEAST_HAS_DSP
     *(volatile feast_two_at_t *)at = both;
 #else
-    FEAST_COPY(at, &both, sizeof both);
+    FEAST_COPY(FEAST_ALIGNED(at), &both, sizeof both);
 #endif
 }
 

@@ -1,7 +1,7 @@
 /* FEAST 8x6, 6 features of 3x3: signals and snapshot.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build c355ad5050f0aa3e. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 683cc49aceb0a481. */
 
-#include "feast_internal.h"
+#include "feast_kernel.h"
 
 uint32_t feast_wins(const feast_t *self, uint32_t feature)
 {
@@ -63,8 +63,7 @@ uint16_t feast_snapshot_word(const feast_t *self, uint32_t index)
 {
     if (index < FEAST_FEATURES * FEAST_DIMS) {
         const uint32_t i = index % FEAST_DIMS;
-        const feast_pair_t pair = feast_weights_of(self)[feast_pair_of(index / FEAST_DIMS, i)];
-        return word_of(pair, i % FEAST_SIDE % 2u);
+        return word_of(feast_weights_of(self)[feast_word_of(index / FEAST_DIMS, i)], feast_lane_of(i));
     }
     index -= FEAST_FEATURES * FEAST_DIMS;
     if (index < 2u * FEAST_FEATURES) {

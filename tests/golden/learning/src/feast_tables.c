@@ -1,5 +1,5 @@
 /* FEAST 8x6, 6 features of 3x3: constant tables.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build c355ad5050f0aa3e. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 683cc49aceb0a481. */
 
 #include "feast_internal.h"
 
@@ -24,8 +24,8 @@ const uint16_t feast_mantissas[FEAST_MANTISSAS] = {
     16055, 16098, 16142, 16186, 16229, 16273, 16318, 16362
 };
 
-/* Q15, two to a word, in the layout of feast_internal.h. */
-_Alignas(8) const feast_pair_t feast_model_weights[FEAST_WEIGHT_PAIRS] = {
+/* Q15, two to a word, in the layout of feast_kernel.h. */
+_Alignas(8) const feast_pair_t feast_model_weights[FEAST_WEIGHT_WORDS] = {
     0x13652dcau, 0x35083cc8u, 0x21171776u, 0x00000000u, 0x000002f2u, 0x0000002eu, 0x00000238u, 0x00000000u,
     0x3a760130u, 0x022f37bbu, 0x347f09bbu, 0x00000000u, 0x0000419du, 0x00002f6eu, 0x000032aau, 0x00000000u,
     0x34702b9cu, 0x381b0b6bu, 0x1e09302cu, 0x00000000u, 0x00002714u, 0x00002332u, 0x00004e10u, 0x00000000u,
