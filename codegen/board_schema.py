@@ -14,8 +14,9 @@ Core = Literal[
     "cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"
 ]
 Extension = Literal["dsp", "mve"]
-UartFamily = Literal["cmsdk", "stm32_v1", "nrf", "pl011"]
-ClockSetup = Literal["fixed", "lm3s", "stm32f4"]
+UartFamily = Literal["cmsdk", "stm32_v1", "stm32_v2", "nrf", "pl011"]
+ClockSetup = Literal["fixed", "lm3s", "nrf52", "rp2040", "rp2350", "stm32f4", "stm32h7", "stm32l4"]
+Boot = Literal["rp2040", "rp2350"]
 Verified = Literal["emulated", "built"]
 
 EXTENSIONS_OF_CORE: Final[dict[str, frozenset[str]]] = {
@@ -28,8 +29,9 @@ EXTENSIONS_OF_CORE: Final[dict[str, frozenset[str]]] = {
     "cortex-m55": frozenset({"dsp", "mve"}),
 }
 
-LINK_RAM_BYTES: Final = 1024
-"""RAM of the firmware beyond receive ring and stack: frame buffers and counters."""
+LINK_RAM_BYTES: Final = 512
+"""RAM of the firmware beyond receive ring, stack and the buffers of the link: its counters, and the longest
+message it sends."""
 
 
 def _size(value: Any) -> Any:
@@ -47,6 +49,7 @@ def _size(value: Any) -> Any:
 Address = Annotated[int, Field(ge=0, le=0xFFFF_FFFC, multiple_of=4)]
 Word = Annotated[int, Field(ge=0, le=0xFFFF_FFFF)]
 Hertz = Annotated[int, Field(ge=1_000_000, le=1_000_000_000)]
+ConfigFile = Annotated[str, Field(pattern=r"^[a-z0-9_/-]+\.cfg$")]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=256, le=1 << 31, multiple_of=8)]
 
 
@@ -84,12 +87,53 @@ class RegisterWriteEntry(_Strict):
     register_: Annotated[Address, Field(alias="register")]
     clear: Word = 0
     set: Word = 0
+    wait: Word = 0
     note: Annotated[str, Field(min_length=1)]
 
 
 class QemuEntry(_Strict):
     machine: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     tick_hz: Hertz
+
+
+class LinkEntry(_Strict):
+    frame: Annotated[int, Field(ge=64, le=4096)] = 256
+    window: Annotated[int, Field(ge=16, le=16_384)] = 128
+    results: Annotated[int, Field(ge=16, le=4096)] = 64
+
+    @model_validator(mode="after")
+    def _check(self) -> LinkEntry:
+        if self.window & (self.window - 1):
+            raise ValueError(f"window must be a power of two, got {self.window}")
+        if self.results > self.window:
+            raise ValueError(f"results of a frame must lie within the window of {self.window}")
+        return self
+
+    @property
+    def ram_bytes(self) -> int:
+        """Frame in, results kept (two bytes each), results of a frame out."""
+        return self.frame + 2 * self.window + 2 * self.results
+
+
+class Uf2Entry(_Strict):
+    family: Word
+    drive: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class ProgramEntry(_Strict):
+    pyocd: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] | None = None
+    pack: bool = False
+    openocd: Annotated[list[ConfigFile], Field(min_length=1)] | None = None
+    uf2: Uf2Entry | None = None
+    usb: list[Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]] = []
+
+    @model_validator(mode="after")
+    def _check(self) -> ProgramEntry:
+        if self.pyocd is None and self.openocd is None and self.uf2 is None:
+            raise ValueError("expected at least one of pyocd, openocd, uf2")
+        if self.pack and self.pyocd is None:
+            raise ValueError("pack belongs to pyocd")
+        return self
 
 
 class BoardEntry(_Strict):
@@ -104,9 +148,12 @@ class BoardEntry(_Strict):
     uart: UartEntry
     connect: list[RegisterWriteEntry] = []
     qemu: QemuEntry | None = None
+    program: ProgramEntry | None = None
     verified: Verified
+    boot: Boot | None = None
     rx_ring: Size = 2048
     stack: Size = 2048
+    link: LinkEntry = LinkEntry()
 
     @model_validator(mode="after")
     def _check(self) -> BoardEntry:
@@ -119,7 +166,7 @@ class BoardEntry(_Strict):
             raise ValueError("flash and ram overlap")
         if self.rx_ring & (self.rx_ring - 1):
             raise ValueError(f"rx_ring must be a power of two, got {self.rx_ring}")
-        if self.rx_ring + self.stack + LINK_RAM_BYTES >= self.ram.bytes:
+        if self.rx_ring + self.stack + self.link.ram_bytes + LINK_RAM_BYTES >= self.ram.bytes:
             raise ValueError("rx_ring, stack and link buffers leave no RAM for a model")
         if self.verified == "emulated" and self.qemu is None:
             raise ValueError("verified: emulated needs a qemu machine")

@@ -16,6 +16,7 @@ from codegen.resources import resource
 
 PLATFORM: Final = "feastcortex"
 RUNTIME_SOURCES: Final = ("startup.c", "fault.c", "port.c")
+CORES_WITH_CACHE: Final = ("cortex-m7", "cortex-m55")
 
 _PROJECT_HEAD: Final = """\
 ; Rendered from boards.yaml by `python -m host.board_files`: edit that file, not this one.
@@ -46,9 +47,10 @@ def machine_flags(board: Board) -> list[str]:
 
 def header(board: Board) -> dict[str, str]:
     """The macros of the generated board.h, name to replacement text."""
-    steps = [(step.register, step.clear, step.set) for step in board.connect]
-    steps.append((0, 0, 0))  # the end of the list
-    return {
+    steps = [(step.register, step.clear, step.set, step.wait) for step in board.connect]
+    steps.append((0, 0, 0, 0))  # the end of the list
+    cache = {"FEAST_INSTRUCTION_CACHE": "1"} if board.core in CORES_WITH_CACHE else {}
+    return cache | {
         "FEAST_BOARD_NAME": f'"{board.name}"',
         "FEAST_CLOCK_HZ": f"{board.clock.hz}u",
         "FEAST_CLOCK_RESET_HZ": f"{board.clock.reset_hz}u",
@@ -74,9 +76,15 @@ def manifest(board: Board) -> dict[str, Any]:
             "machine_flags": machine_flags(board),
             "sources": [
                 *RUNTIME_SOURCES,
-                f"uart/{board.uart.family}.c",
                 f"clock/{board.clock.setup}.c",
+                *([f"boot/{board.boot}.c"] if board.boot else []),
             ],
+            "link_sources": ["serial.c", f"uart/{board.uart.family}.c"],
+            "link_defines": {
+                "LINK_FRAME_BYTES": f"{board.link.frame_bytes}u",
+                "LINK_RESULT_WINDOW": f"{board.link.window}u",
+                "LINK_RESULTS_PER_FRAME": f"{board.link.results}u",
+            },
             "symbols": {
                 "feast_flash_origin": f"0x{board.flash.origin:08X}",
                 "feast_flash_bytes": str(board.flash.bytes),

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from codegen.board_schema import ClockSetup, UartFamily
+from codegen.board_schema import Boot, ClockSetup, UartFamily
 from codegen.boards import Board, Region, RegisterWrite, get_board, load_boards, read_boards
 from codegen.errors import FeastError
 from codegen.resources import resource
@@ -44,7 +44,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     *outer, last = path.split(".")
     inner = entry
     for key in outer:
-        inner = inner[key]
+        inner = inner.setdefault(key, {})
     if value is None:
         del inner[last]
     else:
@@ -58,8 +58,8 @@ def test_the_boards_that_every_part_of_the_chain_is_tested_on_are_there() -> Non
     assert m4.kernel == "dsp"
     assert f405.ram == Region(0x2000_0000, 128 * 1024), "what silicon has, not what QEMU gives"
     assert f405.clock_hz == 168_000_000
-    assert get_board("mps3_an547").kernel == "helium"
-    assert get_board("bbcmicrobit").kernel == "portable"
+    assert get_board("mps3_an547").kernel == "vector"
+    assert get_board("bbcmicrobit").kernel == "small"
 
 
 def test_every_board_leaves_room_for_a_model() -> None:
@@ -75,7 +75,7 @@ def test_sizes_defaults_and_steps_are_read(tmp_path: Path) -> None:
     assert board.flash.bytes == 256 * 1024
     assert board.uart.baud == 115_200
     assert board.clock.reset_hz == board.clock_hz == 64_000_000
-    assert board.connect == (RegisterWrite(0x4000_0010, 0, 3, "on"),)
+    assert board.connect == (RegisterWrite(0x4000_0010, 0, 3, 0, "on"),)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,14 @@ def test_sizes_defaults_and_steps_are_read(tmp_path: Path) -> None:
         ("clock.reset_hz", 16_000_000, "clock: reset_hz belongs to a clock with a setup"),
         ("clock.setup", "stm32f4", "clock: reset_hz belongs to a clock with a setup"),
         ("clock.hz", 0, "clock.hz: .*got 0"),
+        ("link", {"window": 100}, "link: window must be a power of two, got 100"),
+        ("link", {"results": 256}, "link: results of a frame must lie within the window of 128"),
+        ("link.frame", 32, "link.frame: .*got 32"),
+        ("program", {}, "program: expected at least one of pyocd, openocd, uf2"),
+        ("program", {"uf2": {"family": 1, "drive": "x"}, "pack": True}, "program: pack belongs to pyocd"),
+        ("program", {"pyocd": "nrf52", "usb": ["1366"]}, "program.usb.0: .*got '1366'"),
+        ("program", {"openocd": ["; shutdown"]}, "program.openocd.0: .*got '; shutdown'"),
+        ("boot", "rp2041", "boot: .*got 'rp2041'"),
         ("rx_ring", 1000, "rx_ring must be a power of two, got 1000"),
         ("connect", [{"register": 4, "set": 1}], "connect.0.note: field required"),
         ("qemu", None, "verified: emulated needs a qemu machine"),
@@ -157,8 +165,19 @@ def test_a_board_that_is_gone_and_one_that_changed_are_noticed(tmp_path: Path) -
     assert set(stale) == {"platformio.ini"}
 
 
+REAL = ("nrf52840dk", "nucleo_f446re", "nucleo_h743zi", "b_l475e_iot01a", "pico", "pico2")
+
+
+def test_boards_are_verified_as_far_as_anything_here_ran_them() -> None:
+    boards = load_boards()
+    assert len(boards) >= 14
+    for board in boards.values():
+        assert board.verified == ("emulated" if board.qemu else "built"), board.name
+    assert all(boards[name].verified == "built" and boards[name].program for name in REAL)
+
+
 def test_every_driver_is_a_choice_and_every_choice_has_a_driver() -> None:
-    for folder, choices in (("uart", UartFamily), ("clock", ClockSetup)):
+    for folder, choices in (("uart", UartFamily), ("clock", ClockSetup), ("boot", Boot)):
         assert {path.stem for path in (RUNTIME / folder).glob("*.c")} == set(get_args(choices))
 
 

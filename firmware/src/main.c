@@ -10,6 +10,7 @@ int main(void)
     port_init();
     link_init(&link, &feast);
     for (;;) {
+        port_watchdog();
         if (!link_poll(&link)) {
             port_idle();
         }

@@ -28,8 +28,12 @@ uint32_t port_rx_overruns(void);
 void port_write(const uint8_t *bytes, uint32_t count);
 uint32_t port_tx_dropped(void);
 
-/* Sleeps until an interrupt unless received bytes are waiting. */
+/* Sleeps until an interrupt unless received bytes are waiting, at most one wrap of the tick counter: 2^24 ticks. */
 void port_idle(void);
+
+/* Called in every round of the main loop: define this in a file of your own to feed a watchdog. Until then it does
+ * nothing. The longest time between two calls is one sleep of port_idle or one link_poll. */
+void port_watchdog(void);
 
 /* Ticks of the main thread, counting up, wrapping at 2^24: time spent in the receive interrupt is left
  * out. (after - before) & PORT_TICK_MASK is exact for up to 2^24 ticks; sums over many events need 64

@@ -107,6 +107,10 @@ void port_idle(void)
     wait_for(in_fd, POLLIN, 1000);
 }
 
+void port_watchdog(void)
+{
+}
+
 uint32_t port_ticks(void)
 {
     struct timespec now;

@@ -4,6 +4,7 @@ Everything board-specific comes from the board's JSON file, which `python -m hos
 from boards.yaml.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -43,6 +44,10 @@ env.Replace(
     RANLIB="arm-none-eabi-gcc-ranlib",
     OBJCOPY="arm-none-eabi-objcopy",
     SIZETOOL="arm-none-eabi-size",
+    # PlatformIO compares the sums with the limits of the board after each build.
+    SIZECHECKCMD="$SIZETOOL -A -d $SOURCES",
+    SIZEPROGREGEXP=r"^(?:\.text|\.data)\s+(\d+).*",
+    SIZEDATAREGEXP=r"^(?:\.stack|\.data|\.bss|\.noinit)\s+(\d+).*",
     ARFLAGS=["rcD"],
     PROGNAME="firmware",
     PROGSUFFIX=".elf",
@@ -85,8 +90,22 @@ env.Append(
 )
 env.Replace(LDSCRIPT_PATH=str(runtime_dir / "link.ld"))
 
-sources = " ".join(f"+<{name}>" for name in board["sources"])
-env.BuildSources("$BUILD_DIR/runtime", str(runtime_dir), sources)
+# A driver of the user's own, a folder of C files, takes the place of the link and of the UART.
+driver = os.environ.get("FEAST_DRIVER") or env.GetProjectOption("custom_driver", "")
+if driver:
+    driver_dir = Path(driver).resolve()
+    sources = [*board["sources"], "driver/main.c"]
+    env.Append(
+        CPPDEFINES=["FEAST_DRIVER"],
+        CPPPATH=[str(runtime_dir / "driver"), str(driver_dir)],
+        CCFLAGS=[f"-ffile-prefix-map={driver_dir}=driver"],
+    )
+    env.Replace(SRC_FILTER=["-<*>"])
+    env.BuildSources("$BUILD_DIR/driver", str(driver_dir), "+<*.c>")
+else:
+    sources = [*board["sources"], *board["link_sources"]]
+    env.Append(CPPDEFINES=list(board["link_defines"].items()))
+env.BuildSources("$BUILD_DIR/runtime", str(runtime_dir), " ".join(f"+<{name}>" for name in sources))
 
 firmware = env.BuildProgram()
 AlwaysBuild(env.Alias("nobuild", firmware))

@@ -1,4 +1,4 @@
-/* port.h on a Cortex-M: receive ring, transmit with a bound, SysTick as tick counter. */
+/* port.h on a Cortex-M: clock, SysTick as tick counter, sleep, stack gauge. */
 #include "port.h"
 #include "runtime.h"
 
@@ -6,146 +6,36 @@
 #include "clock.h"
 #include "cortex.h"
 #include "mmio.h"
-#include "uart.h"
+#include "serial.h"
 
-#define UART_IRQ_WORD (4u * (FEAST_UART_IRQ / 32u))
-#define UART_IRQ_BIT (1u << (FEAST_UART_IRQ % 32u))
-#define RING_MASK (FEAST_RX_RING_BYTES - 1u)
-_Static_assert((FEAST_RX_RING_BYTES & RING_MASK) == 0u, "the receive ring must be a power of two");
-
-const uint32_t port_rx_capacity = FEAST_RX_RING_BYTES;
-
-/* Written by the interrupt: bytes, received, lost. Written by the thread: taken. The counts run freely;
- * received - taken is what the ring holds. */
-static uint8_t ring[FEAST_RX_RING_BYTES];
-static volatile uint32_t received;
-static volatile uint32_t taken;
-static volatile uint32_t lost;
-
-/* Ticks spent in the interrupt, and what entering and leaving it adds to those it can see itself. */
-static volatile uint32_t interrupt_ticks;
-static uint32_t interrupt_overhead;
-
-static uint32_t dropped;
-static uint32_t put_polls;
 static uint32_t clock_hz;
-
-/* Register writes that clock the UART and put it on its pins; address 0 ends the list. */
-typedef struct {
-    uint32_t address, clear, set;
-} step_t;
-
-static const step_t connect[] = {FEAST_CONNECT};
-
-/* Ticks of pending the UART interrupt by software. The instructions between the two readings are the
- * same whether the interrupt is enabled, and taken, or not. */
-__attribute__((noinline)) static uint32_t pend_uart_ticks(void)
-{
-    const uint32_t before = mmio_read(SYST_CVR);
-    mmio_write(NVIC_ISPR + UART_IRQ_WORD, UART_IRQ_BIT);
-    __asm volatile("dsb\n\tisb" ::: "memory");
-    return (before - mmio_read(SYST_CVR)) & PORT_TICK_MASK;
-}
-
-/* Enables the UART interrupt and finds out what it costs beyond the ticks it counts. */
-static void enable_interrupt(void)
-{
-    const uint32_t untaken = pend_uart_ticks();
-    mmio_write(NVIC_ICPR + UART_IRQ_WORD, UART_IRQ_BIT);
-    mmio_write(NVIC_ISER + UART_IRQ_WORD, UART_IRQ_BIT);
-    const uint32_t taken_ticks = pend_uart_ticks();
-    interrupt_overhead = taken_ticks - untaken - interrupt_ticks;
-    interrupt_ticks = 0u;
-}
-
-/* A clock of the UART's own, or the core's, divided where clock_setup has divided it. */
-static uint32_t uart_clock_hz(void)
-{
-    if (FEAST_UART_CLOCK_HZ != 0u) {
-        return FEAST_UART_CLOCK_HZ;
-    }
-    return port_clock_fallback() ? clock_hz : clock_hz / FEAST_UART_BUS_DIVIDER;
-}
+static bool fallback;
 
 void port_init(void)
 {
-    clock_hz = clock_setup() ? FEAST_CLOCK_HZ : FEAST_CLOCK_RESET_HZ;
-    for (const step_t *step = connect; step->address != 0u; step++) {
-        mmio_update(step->address, step->clear, step->set);
-    }
-    uart_setup(uart_clock_hz(), FEAST_UART_BAUD);
-    /* A poll takes more than one cycle, and a byte ten bits: this waits four bytes or longer. */
-    put_polls = 40u * (clock_hz / FEAST_UART_BAUD);
-
+    fallback = !clock_setup();
+    clock_hz = fallback ? FEAST_CLOCK_RESET_HZ : FEAST_CLOCK_HZ;
     mmio_write(SYST_RVR, PORT_TICK_MASK);
     mmio_write(SYST_CVR, 0u);
     mmio_write(SYST_CSR, SYST_CSR_ENABLE | SYST_CSR_CORE_CLOCK);
-    enable_interrupt();
+    serial_setup(clock_hz, fallback);
 }
 
-void uart_handler(void)
+/* Until someone defines it. */
+__attribute__((weak)) void port_watchdog(void)
 {
-    const uint32_t entered = mmio_read(SYST_CVR);
-    uint8_t byte;
-    uint32_t missed = 0;
-    while (uart_take(&byte, &missed)) {
-        if (received - taken < FEAST_RX_RING_BYTES) {
-            ring[received & RING_MASK] = byte;
-            received = received + 1u;
-        } else {
-            missed++;
-        }
-    }
-    lost = lost + missed;
-    interrupt_ticks = interrupt_ticks + ((entered - mmio_read(SYST_CVR)) & PORT_TICK_MASK) + interrupt_overhead;
-}
-
-uint32_t port_read(uint8_t *bytes, uint32_t capacity)
-{
-    const uint32_t start = taken;
-    uint32_t count = received - start;
-    if (count > capacity) {
-        count = capacity;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        bytes[i] = ring[(start + i) & RING_MASK];
-    }
-    /* The interrupt reuses the space once it sees `taken`: only after the copy. */
-    __asm volatile("dmb" ::: "memory");
-    taken = start + count;
-    return count;
-}
-
-uint32_t port_rx_overruns(void)
-{
-    return lost;
-}
-
-void port_write(const uint8_t *bytes, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t poll = 0;
-        while (!uart_put(bytes[i])) {
-            if (++poll > put_polls) {
-                dropped += count - i;
-                return;
-            }
-        }
-    }
-}
-
-uint32_t port_tx_dropped(void)
-{
-    return dropped;
 }
 
 void port_idle(void)
 {
     /* With interrupts masked a pending one still ends wfi, so a byte that arrives between the test and
-     * the wait is not slept through. */
+     * the wait is not slept through. SysTick, pending after a wrap, ends it too and is then taken back. */
     __asm volatile("cpsid i" ::: "memory");
-    if (received == taken) {
+    if (!serial_waiting()) {
+        mmio_write(SYST_CSR, SYST_CSR_ENABLE | SYST_CSR_CORE_CLOCK | SYST_CSR_INTERRUPT);
         __asm volatile("dsb\n\twfi" ::: "memory");
+        mmio_write(SYST_CSR, SYST_CSR_ENABLE | SYST_CSR_CORE_CLOCK);
+        mmio_write(SCB_ICSR, SCB_ICSR_CLEAR_SYSTICK);
     }
     __asm volatile("cpsie i\n\tisb" ::: "memory");
 }
@@ -153,7 +43,7 @@ void port_idle(void)
 uint32_t port_ticks(void)
 {
     __asm volatile("cpsid i" ::: "memory");
-    const uint32_t ticks = 0u - mmio_read(SYST_CVR) - interrupt_ticks;
+    const uint32_t ticks = 0u - mmio_read(SYST_CVR) - serial_interrupt_ticks();
     __asm volatile("cpsie i" ::: "memory");
     return ticks & PORT_TICK_MASK;
 }
@@ -170,7 +60,7 @@ uint32_t port_clock_hz(void)
 
 bool port_clock_fallback(void)
 {
-    return clock_hz != FEAST_CLOCK_HZ;
+    return fallback;
 }
 
 uint32_t port_stack_bytes(void)

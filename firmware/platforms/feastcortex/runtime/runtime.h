@@ -13,5 +13,6 @@ extern uint32_t feast_stack_bottom[], feast_stack_top[];
 void reset_handler(void);
 void fault_handler(void);
 void uart_handler(void);
+void driver_handler(void);
 
 #endif

@@ -14,14 +14,27 @@ typedef union {
     void (*handler)(void);
 } vector_t;
 
-/* Only the UART interrupt is ever enabled, so the table ends with it. ARMv6-M takes every fault as a
- * HardFault; the others escalate to it, being disabled. */
+#ifdef FEAST_DRIVER
+#ifdef __ARM_ARCH_6M__
+#define LAST_IRQ 31
+#else
+#define LAST_IRQ 239
+#endif
+#endif
+
+/* Of the external interrupts only that of the UART is ever enabled, so the table ends with it, except in a
+ * build with a driver of the user's own, which may enable any. ARMv6-M takes every fault as a HardFault; the
+ * others escalate to it, being disabled. */
 __attribute__((section(".vectors"), used)) static const vector_t vectors[] = {
     [0] = {.stack = feast_stack_top},
     [1] = {.handler = reset_handler},
     [2] = {.handler = fault_handler}, /* NMI */
     [3] = {.handler = fault_handler}, /* HardFault */
+#ifdef FEAST_DRIVER
+    [16 ... 16 + LAST_IRQ] = {.handler = driver_handler},
+#else
     [16 + FEAST_UART_IRQ] = {.handler = uart_handler},
+#endif
 };
 
 void reset_handler(void)
@@ -41,6 +54,12 @@ void reset_handler(void)
     mmio_write(SCB_VTOR, (uint32_t)vectors);
 #if defined(__ARM_FEATURE_MVE) || defined(__ARM_FP)
     mmio_update(SCB_CPACR, 0u, SCB_CPACR_VECTORS);
+    __asm volatile("dsb\n\tisb" ::: "memory");
+#endif
+#ifdef FEAST_INSTRUCTION_CACHE
+    mmio_write(SCB_ICIALLU, 0u);
+    __asm volatile("dsb\n\tisb" ::: "memory");
+    mmio_update(SCB_CCR, 0u, SCB_CCR_INSTRUCTION_CACHE);
     __asm volatile("dsb\n\tisb" ::: "memory");
 #endif
     (void)main();
