@@ -1,0 +1,16 @@
+"""`codegen bench`: how fast things are."""
+
+from __future__ import annotations
+
+import typer
+
+from host.commands import bench_host
+
+bench = typer.Typer(help="Measure how fast things are.", no_args_is_help=True, rich_markup_mode=None)
+for command in (bench_host,):
+    command.register(bench)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands to `app`."""
+    app.add_typer(bench, name="bench")
