@@ -44,10 +44,11 @@ class Budget:
     """Tables and code."""
 
 
-def row_stride(params: Hyperparameters, sensor: Sensor) -> int:
-    """Cells of a surface row with its zero margins, a multiple of 4 for packed shifts."""
+def row_stride(params: Hyperparameters, sensor: Sensor, kernel: Kernel) -> int:
+    """Cells of a surface row with its zero margins, a multiple of 4 or 8 for packed shifts."""
     margin = params.radius if params.border == "zero" else 0
-    return -(-(sensor.width + 2 * margin) // 4) * 4
+    cells = 8 if kernel == "vector" else 4
+    return -(-(sensor.width + 2 * margin) // cells) * cells
 
 
 def state_members(
@@ -56,7 +57,7 @@ def state_members(
     """Members of ``feast_t`` in their order."""
     features = params.features
     rows = params.banks * sensor.height
-    cells = rows * row_stride(params, sensor) + 4
+    cells = rows * row_stride(params, sensor, kernel) + 4
     weight_words = make_layout(params.neurons, params.banks, params.side, kernel).words
     time = [
         Member("t_us", "uint64_t", 0, "time of the last accepted event"),
@@ -142,7 +143,7 @@ def check_fit(params: Hyperparameters, sensor: Sensor, options: Options, board: 
     ):
         if bytes_needed > have:
             most = largest_fitting(params, sensor, options, board)
-            surface = 2 * params.banks * sensor.height * row_stride(params, sensor)
+            surface = 2 * params.banks * sensor.height * row_stride(params, sensor, board.kernel)
             advice = (
                 f"up to {most} neurons would fit"
                 if most

@@ -135,7 +135,7 @@ def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) ->
         features=params.features,
         surfaces=quant.surfaces,
         margin=params.radius if params.border == "zero" else 0,
-        stride=row_stride(params, sensor),
+        stride=row_stride(params, sensor, kernel),
         learning=options.learning,
         select_threshold=options.select == "threshold",
         uses_range=options.learning or options.select == "threshold",

@@ -8,20 +8,12 @@
 /* ---- Time and surface: docs/numerics.md sections 2 and 3 -------------------------------------------- */
 
 /* Halves the values of a row `octaves` times, truncating magnitudes. */
-static void age_row(int16_t *row, uint32_t octaves)
+static FEAST_NOINLINE void age_row(int16_t *row, uint32_t octaves)
 {
-    if (octaves >= FEAST_DEAD_OCTAVES) {
+    if (octaves < FEAST_DEAD_OCTAVES) {
+        feast_halve_row(row, octaves);
+    } else {
         memset(row, 0, FEAST_STRIDE * sizeof row[0]);
-        return;
-    }
-    /* Four cells at once: the mask drops the bits that leave a lane at its lower end. */
-    const uint32_t mask = (0x7FFFu >> octaves) * 0x10001u;
-    for (uint32_t i = 0; i < FEAST_STRIDE; i += 4u) {
-        const feast_two_t cells = feast_load_two(&row[i]);
-        feast_store_two(&row[i], (feast_two_t){
-            .first = (cells.first >> octaves) & mask,
-            .second = (cells.second >> octaves) & mask,
-        });
     }
 }
 
@@ -39,7 +31,7 @@ static void age_rows(feast_t *self, uint32_t first, uint32_t count)
 
 /* Rows remember only the low 32 bits of their octave. So that these never alias, all rows are brought up
  * to date whenever the high bits change: once in 2^32 octaves, or after a silence as long. */
-static void age_all_rows(feast_t *self, uint64_t octave)
+static FEAST_NOINLINE void age_all_rows(feast_t *self, uint64_t octave)
 {
     const uint64_t epoch = self->octave & ~(uint64_t)UINT32_MAX;
     for (uint32_t row = 0; row < FEAST_SURFACES * FEAST_SENSOR_HEIGHT; row++) {

@@ -39,6 +39,20 @@ static inline void feast_take_patch(feast_patch_t *patch, const int16_t *cells, 
     patch->rows = rows;
 }
 
+/* Halves the values of a row `octaves` times, truncating magnitudes; fewer than FEAST_DEAD_OCTAVES. */
+static inline void feast_halve_row(int16_t *row, uint32_t octaves)
+{
+    /* Four cells at once: the mask drops the bits that leave a lane at its lower end. */
+    const uint32_t mask = (0x7FFFu >> octaves) * 0x10001u;
+    for (uint32_t i = 0; i < FEAST_STRIDE; i += 4u) {
+        const feast_two_t cells = feast_load_two(&row[i]);
+        feast_store_two(&row[i], (feast_two_t){
+            .first = (cells.first >> octaves) & mask,
+            .second = (cells.second >> octaves) & mask,
+        });
+    }
+}
+
 /* Products of a patch with the features of a block. One load of two cells serves all of them. */
 static inline void feast_dots(const feast_patch_t *patch, const feast_pair_t *block, int32_t *dots)
 {

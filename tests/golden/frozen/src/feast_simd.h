@@ -21,9 +21,11 @@
 #if defined(__GNUC__)
 #define FEAST_COPY __builtin_memcpy
 #define FEAST_ALIGNED(at) __builtin_assume_aligned((at), 8)
+#define FEAST_NOINLINE __attribute__((noinline)) /* rare work that would take registers from frequent work */
 #else
 #define FEAST_COPY memcpy
 #define FEAST_ALIGNED(at) (at)
+#define FEAST_NOINLINE
 #endif
 
 typedef uint32_t feast_pair_t; /* two int16_t */

@@ -12,7 +12,7 @@
 #define FEAST_DIMS 9 /* components of a context */
 #define FEAST_SURFACES 2
 #define FEAST_MARGIN 0 /* zero cells left and right of each surface row */
-#define FEAST_STRIDE 8 /* cells of a surface row with its margins, a multiple of 4 */
+#define FEAST_STRIDE 8 /* cells of a surface row with its margins, whole words of the kernel */
 
 /* Weights lie in blocks of FEAST_GROUP features, two weights to a word; the kernel's header has the rest. */
 #define FEAST_GROUP 4

@@ -1,0 +1,82 @@
+"""First versions that a competent engineer would write, as drop-in libraries to measure against."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import jinja2
+import numpy as np
+
+from codegen.plan import Plan
+from codegen.quantise import QuantModel
+from codegen.render import MANIFEST, render
+from codegen.resources import resource
+
+Number = Literal["int16_t", "float"]
+
+_TABLE_ENTRIES: Final = 256
+_TABLE_REACH_TAU: Final = 8.0
+_FPU_FLAGS: Final = {
+    "cortex-m4": ["-mfloat-abi=softfp", "-mfpu=fpv4-sp-d16"],
+    "cortex-m7": ["-mfloat-abi=softfp", "-mfpu=fpv5-d16"],
+}
+FLOAT_CORES: Final = frozenset(_FPU_FLAGS)
+"""Cores whose FPU the float baseline uses; elsewhere it would only measure the soft-float library."""
+
+
+@dataclass(frozen=True)
+class _Baseline:
+    """What templates/baseline.c.j2 is given."""
+
+    number: Number
+    total: str
+    step_us: int
+    weights: Sequence[Sequence[float]]
+    decay: Sequence[float]
+
+
+def render_baseline(quant: QuantModel, plan: Plan, number: Number, core: str) -> dict[str, str]:
+    """The library of `plan` with its time surface and selection replaced by the baseline's.
+
+    The same interface, weights and compiler flags, so that the same firmware drives both; features
+    are frozen. `float` adds the flags for the FPU of `core`.
+    """
+    step_us = max(1, round(_TABLE_REACH_TAU * quant.params.tau_us / _TABLE_ENTRIES))
+    decay = np.exp(-(np.arange(_TABLE_ENTRIES) + 0.5) * step_us / quant.params.tau_us)
+    integers = number == "int16_t"
+    baseline = _Baseline(
+        number=number,
+        total="int32_t" if integers else "float",
+        step_us=step_us,
+        weights=(quant.weights if integers else quant.weights / 32768.0).tolist(),
+        decay=(np.rint(decay * 4095).astype(int) if integers else decay).tolist(),
+    )
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resource("templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    environment.filters["c_list"] = _c_list
+    source = environment.get_template("baseline.c.j2").render(plan=plan, baseline=baseline)
+    files = {path: text for path, text in render(plan).items() if path != "src/feast_learn.c"}
+    files["src/feast.c"] = source
+    if not integers:
+        library = json.loads(files["library.json"])
+        library["build"]["flags"] = _FPU_FLAGS[core]
+        files["library.json"] = json.dumps(library, indent=2) + "\n"
+    files[MANIFEST] = json.dumps({"files": sorted(files)}, indent=2) + "\n"
+    return files
+
+
+def _c_list(values: Sequence[float]) -> str:
+    """Initialiser values; floats with a digit after the point and the suffix f."""
+    texts = [f"{value:.9g}f" if isinstance(value, float) else str(value) for value in values]
+    texts = [
+        text if "." in text or "e" in text or not text.endswith("f") else f"{text[:-1]}.0f" for text in texts
+    ]
+    return ",\n".join("    " + ", ".join(texts[i : i + 12]) for i in range(0, len(texts), 12))

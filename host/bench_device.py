@@ -1,0 +1,157 @@
+"""Instructions per event on emulated boards, beside two baselines and the arithmetic floor."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from codegen.boards import Board, Kernel
+from codegen.emit import write
+from codegen.errors import FeastError
+from codegen.memory import fits
+from codegen.model import Hyperparameters, Model
+from codegen.options import Options
+from codegen.plan import make_plan
+from codegen.quantise import quantise
+from codegen.render import render
+from host.baselines import FLOAT_CORES, render_baseline
+from host.build import build, prepare_project
+from host.console import Progress, silent
+from host.datasets import Source
+from host.emulator import emulate
+from host.link import open_link
+from host.training import train
+
+Variant = Literal["product", "int16", "float"]
+
+FLOOR_PER_MAC: Final[dict[Kernel, float]] = {"small": 3.0, "portable": 2.0, "dsp": 0.75, "vector": 0.25}
+"""Fewest instructions for one multiply-accumulate with its share of loading the weight.
+
+`small` (M0): load, multiply, add. `portable` (M3): load, multiply-accumulate. `dsp` (M4, M7, M33): one
+SMLAD for two, one LDRD for four. `vector` (M55): one VMLADAVA and one VLDRH for eight.
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured: a variant of the library, a size of the network."""
+
+    variant: Variant
+    neurons: int
+    radius: int
+    learning: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """Counts of one case over the recordings."""
+
+    case: Case
+    instructions_per_event: float
+    worst_event: int
+    per_mac: float
+    """Instructions per event over N * D."""
+    floor: float
+    """N * D multiply-accumulates at the core's best rate, loads of weights included."""
+    flash_bytes: int
+    ram_bytes: int
+
+
+@dataclass(frozen=True)
+class CostFit:
+    """Least-squares fit of instructions per event = a + b * N * D over frozen rows of the product."""
+
+    a: float
+    b: float
+
+
+def cases(board: Board, neurons: Sequence[int], radii: Sequence[int]) -> list[Case]:
+    """Every size frozen and learning, and the baselines frozen; the float one where there is an FPU."""
+    variants: list[tuple[Variant, bool]] = [("product", False), ("product", True), ("int16", False)]
+    if board.core in FLOAT_CORES:
+        variants.append(("float", False))
+    return [Case(variant, n, r, learning) for variant, learning in variants for r in radii for n in neurons]
+
+
+def bench_device(
+    board: Board,
+    training: Source,
+    recordings: Source,
+    wanted: Sequence[Case],
+    progress: Progress = silent,
+) -> list[Row]:
+    """Count instructions of each case that fits the board; `progress` counts cases.
+
+    Models are trained on `training` once for each size. Cases too large for the board are left out.
+    Raises FeastError if the board has no emulator or a tool is missing.
+    """
+    rows: list[Row] = []
+    models: dict[tuple[int, int], Model] = {}
+    with tempfile.TemporaryDirectory(prefix="feast-bench-") as folder:
+        project = Path(folder)
+        prepare_project(project)
+        for done, case in enumerate(wanted, start=1):
+            size = (case.neurons, case.radius)
+            if size not in models:
+                params = Hyperparameters(neurons=case.neurons, radius=case.radius)
+                models[size] = train(training, params).model
+            options = Options(case.learning)
+            if fits(models[size].params, models[size].sensor, options, board):
+                rows.append(_measure(board, models[size], case, recordings, project))
+            progress(done, len(wanted))
+    if not rows:
+        raise FeastError(f"{board.name}: none of these networks fits the board")
+    return rows
+
+
+def fit_cost(rows: Sequence[Row]) -> CostFit | None:
+    """Fit over the product's frozen rows; None with fewer than two sizes."""
+    frozen = [row for row in rows if row.case.variant == "product" and not row.case.learning]
+    macs = np.array([_macs(row.case) for row in frozen], np.float64)
+    if np.unique(macs).size < 2:
+        return None
+    slope, offset = np.polyfit(macs, [row.instructions_per_event for row in frozen], 1)
+    return CostFit(a=float(offset), b=float(slope))
+
+
+def _macs(case: Case) -> int:
+    return case.neurons * (2 * case.radius + 1) ** 2
+
+
+def _measure(board: Board, model: Model, case: Case, recordings: Source, project: Path) -> Row:
+    quant, _ = quantise(model)
+    plan = make_plan(quant, board, Options(case.learning))
+    if case.variant == "product":
+        files = render(plan)
+    else:
+        number = "int16_t" if case.variant == "int16" else "float"
+        files = render_baseline(quant, plan, number, board.core)  # type: ignore[arg-type]
+    shutil.rmtree(project / "lib" / "feast", ignore_errors=True)
+    write(files, project / "lib" / "feast")
+    built = build(board, project)
+    ticks = worst = events = 0
+    with emulate(board, built.elf) as emulator, open_link(emulator.url) as link:
+        for index, stream in enumerate(recordings):
+            run = link.run(stream.events, learning=case.learning, initialise=index == 0)
+            ticks += run.ticks_total
+            worst = max(worst, run.ticks_max)
+            events += run.events
+        per_event = emulator.instructions(ticks) / events
+        slowest = emulator.instructions(worst)
+    if per_event <= 0:
+        raise FeastError(f"{board.name} has no tick counter in the emulator to count instructions with")
+    return Row(
+        case=case,
+        instructions_per_event=round(per_event, 1),
+        worst_event=round(slowest),
+        per_mac=round(per_event / _macs(case), 3),
+        floor=FLOOR_PER_MAC[board.kernel] * _macs(case),
+        flash_bytes=built.flash_bytes,
+        ram_bytes=built.ram_bytes,
+    )
