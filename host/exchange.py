@@ -9,7 +9,7 @@ is asked for again with POLL, and so is an answer that does not come. docs/proto
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,11 +19,19 @@ from codegen.records import Events, Results
 from host.framing import SEQUENCE_MODULUS, Frame, Sender, encoded_bound
 from host.hello import Hello
 from host.packing import PackedEvents, pack_events, unpack_results
+from host.port import LinkBroken
 
 POLL_RESERVE_BYTES: Final = 2 * encoded_bound(wire.POLL.size_bytes)
 """Kept free of the device's receive buffer, so that a question always finds room."""
 _INDEX_MODULUS: Final = 1 << 32
 _REFUSALS: Final = {error.value: error.meaning.split(";")[0] for error in wire.ERRORS}
+NO_LEARNING: Final = "device was built without learning: build the firmware with --learning and flash it"
+
+
+def refusal_text(fields: Mapping[str, Any]) -> str:
+    """What an ERROR frame says, for people."""
+    meaning = _REFUSALS.get(fields["code"], "unknown reason")
+    return f"error {fields['code']}, {meaning} ({fields['detail']})"
 
 
 @dataclass(frozen=True)
@@ -66,13 +74,18 @@ class RunExchange:
         one_at_a_time: bool = False,
         patience: Patience = Patience(),
     ) -> None:
-        """run: number of the run, 1 to 255. batches: the events in order. flags: of START.
+        """run: number of the run, 1 to 255. flags: of START.
+
+        batches: the events in order. An empty batch says that there are none yet: it is asked again with
+        the next `send`.
 
         on_results: is given each stretch of results once, in order. one_at_a_time: send nothing while the
         device computes.
         """
         self.done: dict[str, Any] | None = None
         self.results = 0
+        self.hold = False
+        """Set to send no more events for the time being, until the line `is_at_rest`."""
         self.counters: Counter[str] = Counter(rewinds=0, polls=0, results_repeated=0)
         self._hello, self._sender, self._run, self._flags = hello, sender, run, flags
         self._batches, self._on_results = iter(batches), on_results
@@ -83,6 +96,7 @@ class RunExchange:
         self._frame_events = max(1, hello.result_window // 2)
         self._packed: deque[PackedEvents] = deque()
         self._total: int | None = None  # events of the run, once the last batch is packed
+        self._ran_dry = False  # the last batch asked for was empty
         self._digest = 0
         self._accepted = 0  # events the device has
         self._position = 0  # event to send next
@@ -97,13 +111,35 @@ class RunExchange:
         self._answer_s = patience.answer_s
         self._asked_at = self._heard_at = self._progress_at = now
 
+    @property
+    def is_at_rest(self) -> bool:
+        """The run has begun, and there is a result for every event sent."""
+        return self._question is not wire.START and self.results == self._accepted == self._position
+
+    @property
+    def is_waiting(self) -> bool:
+        """Everything sent is answered, and the batches have no more events yet."""
+        return self._ran_dry and self.is_at_rest
+
+    @property
+    def sent(self) -> int:
+        """Events sent so far."""
+        return self._furthest
+
+    def excuse(self, seconds: float) -> None:
+        """Time that nobody attended to the run does not count against the device."""
+        self._asked_at += seconds
+        self._heard_at += seconds
+        self._progress_at += seconds
+
     # --- outgoing ---
 
     def send(self, now: float) -> bytes:
         """Bytes to write now; perhaps none. Raises FeastError if the run stands still for too long."""
         if now - self._progress_at > self._patience.progress_s:
-            raise FeastError(self._standstill(now))
-        frames = list(self._event_frames()) if self._question is wire.POLL else []
+            raise LinkBroken(self._standstill(now))
+        self._ran_dry = False
+        frames = list(self._event_frames()) if self._question is wire.POLL and not self.hold else []
         if self._total is not None and self.results == self._total == self._accepted:
             self._ask_now |= self._question is not wire.END
             self._question = wire.END
@@ -151,10 +187,12 @@ class RunExchange:
         while self._packed and self._packed[0].end <= min(self._accepted, index) and len(self._packed) > 1:
             self._packed.popleft()
         while self._total is None and (not self._packed or self._packed[-1].end <= index):
-            self._pack_next()
+            if not self._pack_next():
+                break
         return next((packed for packed in self._packed if packed.first <= index < packed.end), None)
 
-    def _pack_next(self) -> None:
+    def _pack_next(self) -> bool:
+        """Ask for the next batch; False if there is none yet."""
         last = self._packed[-1] if self._packed else None
         first, previous_us = (last.end, last.last_us) if last else (0, None)
         events = next(self._batches, None)
@@ -162,6 +200,9 @@ class RunExchange:
             self._total = first
         elif len(events):
             self._packed.append(pack_events(events, first, previous_us, self._hello.wide_coordinates))
+        else:
+            self._ran_dry = True
+        return not self._ran_dry
 
     def _encode(self, message: wire.Message, tail: bytes = b"", **fields: int) -> bytes:
         sequence = self._sender.next_sequence
@@ -177,23 +218,23 @@ class RunExchange:
         """Take received frames. Raises FeastError if the device refuses to go on or its digest differs."""
         for frame in frames:
             if self._is_refusal(frame):
-                raise FeastError(self._refusal(frame.fields))
+                raise self._refusal(frame.fields)
             if frame.fields["run"] != self._run or "ack" not in frame.fields or self.done is not None:
                 continue
             self._heard_at, self._answer_s = now, self._patience.answer_s
             before = (self._accepted, self.results, self._question)
             self._settle(frame.fields["ack"], frame.fields["received"])
             self._take(frame)
-            if before != (self._accepted, self.results, self._question):
+            if before != (self._accepted, self.results, self._question) or self.is_waiting:
                 self._progress_at = now
 
     def _settle(self, ack: int, received: int) -> None:
         """Everything up to our frame `ack` has arrived or is lost; the device has `received` events."""
         last = None
-        while self._in_flight and not _is_after(self._in_flight[0].sequence, ack):
+        while self._in_flight and not is_after(self._in_flight[0].sequence, ack):
             last = self._in_flight.popleft()
             self._in_flight_bytes -= last.size_bytes
-        if self._poll_sequence is not None and not _is_after(self._poll_sequence, ack):
+        if self._poll_sequence is not None and not is_after(self._poll_sequence, ack):
             self._poll_sequence = None
         accepted = max(self._accepted, _unwrap(received, self._accepted))
         if accepted > self._accepted:
@@ -201,7 +242,7 @@ class RunExchange:
         self._accepted = accepted
         if self._accepted > self._furthest:
             raise FeastError(f"device claims {self._accepted} events, {self._furthest} were sent: restart it")
-        if last and not _is_after(self._valid_from, last.sequence) and self._accepted < last.events:
+        if last and not is_after(self._valid_from, last.sequence) and self._accepted < last.events:
             self._rewind()
         self._position = max(self._position, self._accepted)
 
@@ -226,7 +267,7 @@ class RunExchange:
 
     def _mend(self, damaged: int) -> None:
         """Our frame `damaged`, or one soon after it, arrived damaged."""
-        if not self._in_flight or _is_after(self._valid_from, damaged):
+        if not self._in_flight or is_after(self._valid_from, damaged):
             return  # nothing of ours, or sent before a rewind that has mended it
         self._ask_now |= self._question is not wire.POLL or self._poll_sequence is not None
         if self._position > self._accepted:
@@ -257,17 +298,18 @@ class RunExchange:
         return (
             frame.message is wire.ERROR
             and fields["code"] >= wire.FIRST_REFUSAL
-            and not _is_after(self._first_sequence, fields["ack"])
+            and not is_after(self._first_sequence, fields["ack"])
         )
 
-    def _refusal(self, fields: dict[str, Any]) -> str:
+    def _refusal(self, fields: dict[str, Any]) -> FeastError:
         code, where = fields["code"], f"{self.results} results received"
         if code in (wire.ERROR_NO_RUN.value, wire.ERROR_VERSION.value):  # it has forgotten run or HELLO
-            return f"device has restarted, {where}: the run and what was learned are lost, run again"
+            return LinkBroken(
+                f"device has restarted, {where}: the run and what was learned are lost, run again"
+            )
         if code == wire.ERROR_UNSUPPORTED.value:
-            return "device was built without learning: build the firmware with --learning and flash it"
-        meaning = _REFUSALS.get(code, "unknown reason")
-        return f"device refused to go on, {where}: error {code}, {meaning} ({fields['detail']})"
+            return FeastError(NO_LEARNING)
+        return FeastError(f"device refused to go on, {where}: {refusal_text(fields)}")
 
     def _standstill(self, now: float) -> str:
         where = f"{self.results} results received"
@@ -295,7 +337,7 @@ def _longest_tail(hello: Hello, credit_bytes: int) -> int:
     return tail
 
 
-def _is_after(a: int, b: int) -> bool:
+def is_after(a: int, b: int) -> bool:
     """Sequence number `a` comes after `b`, on the shorter way round."""
     return 0 < (a - b) % SEQUENCE_MODULUS < SEQUENCE_MODULUS // 2
 
