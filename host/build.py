@@ -40,10 +40,11 @@ class BuildResult:
     """What is set aside for the stack, at the bottom of the RAM."""
 
 
-def build(board: Board, project_dir: Path = PROJECT) -> BuildResult:
+def build(board: Board, project_dir: Path = PROJECT, driver: Path | None = None) -> BuildResult:
     """Build the library emitted to ``project_dir/lib/feast`` for `board`.
 
-    The same bytes as `pio run -e NAME` in that folder. Raises FeastError if nothing was emitted, if
+    driver: a folder of C files that takes the place of the serial link (docs/boards.md). The same bytes as
+    `pio run -e NAME` in the project's folder. Raises FeastError if nothing was emitted, if
     tools are missing, or with the compiler's first complaint.
     """
     prepare_project(project_dir)
@@ -52,9 +53,16 @@ def build(board: Board, project_dir: Path = PROJECT) -> BuildResult:
         raise FeastError(
             f"{library} holds no emitted library: run `codegen emit MODEL.npz --board {board.name}` first"
         )
+    if driver is not None and not any(driver.glob("*.c")):
+        raise FeastError(f"{driver}: holds no .c file: expected the folder of a driver, see docs/boards.md")
     prepare_scons()
-    _run_platformio(board, project_dir)
-    return measure(project_dir / ".pio" / "build" / board.name / "firmware.elf", board)
+    _run_platformio(board, project_dir, driver)
+    return measure(firmware_path(board, project_dir), board)
+
+
+def firmware_path(board: Board, project_dir: Path = PROJECT) -> Path:
+    """Where the firmware of a board is, or will be, built."""
+    return project_dir / ".pio" / "build" / board.name / "firmware.elf"
 
 
 def prepare_project(project_dir: Path) -> None:
@@ -98,12 +106,13 @@ def measure(elf: Path, board: Board) -> BuildResult:
     return BuildResult(elf, flash, ram, stack)
 
 
-def _run_platformio(board: Board, project_dir: Path) -> None:
+def _run_platformio(board: Board, project_dir: Path, driver: Path | None) -> None:
     log = project_dir / ".pio" / f"{board.name}.log"
     environment = platformio_environment()
     # The firmware is looked for in the project's own folder.
     for folder in ("BUILD", "WORKSPACE", "SRC", "LIB", "PLATFORMS"):
         environment.pop(f"PLATFORMIO_{folder}_DIR", None)
+    environment["FEAST_DRIVER"] = str(driver.resolve()) if driver else ""
     command = [sys.executable, "-m", "platformio", "run", "-d", str(project_dir), "-e", board.name]
     try:
         log.parent.mkdir(exist_ok=True)

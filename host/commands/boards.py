@@ -1,13 +1,15 @@
-"""`codegen boards`: what boards there are."""
+"""`codegen boards`: what boards there are, and what fits them."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from host.commands.options import JsonOption
-from host.console import print_json
+from host.console import count, print_json, print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -15,13 +17,27 @@ def register(app: typer.Typer) -> None:
     app.command()(boards)
 
 
-def boards(as_json: JsonOption = False) -> None:
+def boards(
+    fit: Annotated[
+        Path | None,
+        typer.Option(
+            "--fit", metavar="MODEL", help="Say whether this model fits each board, and what would."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """List the boards: core, memory, and how far each is verified.
+
+    With --fit: for each board the most features per bank that a network of MODEL's sensor, patch and
+    polarity could have, frozen and learning, and whether MODEL itself fits.
 
     Example: codegen boards
     """
     from codegen.boards import load_boards
 
+    if fit is not None:
+        _fit(fit, as_json)
+        return
     known = load_boards()
     if as_json:
         print_json({"boards": [asdict(board) for board in known.values()]})
@@ -31,6 +47,25 @@ def boards(as_json: JsonOption = False) -> None:
         clock = f"{board.clock.hz / 1e6:g} MHz"
         sizes = (f"{region.bytes // 1024} KiB" for region in (board.flash, board.ram))
         rows.append((board.name, board.core, clock, *sizes, board.verified, board.title))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(rows)
+
+
+def _fit(path: Path, as_json: bool) -> None:
+    from codegen.model import load_model
+    from host.fitting import fit_boards
+
+    model = load_model(path)
+    found = fit_boards(model.params, model.sensor)
+    if as_json:
+        print_json({"model_id": model.model_id, "boards": [asdict(board) for board in found]})
+        return
+    rows: list[tuple[str, ...]] = [("name", "frozen", "at most", "learning", "at most")]
+    for board in found:
+        modes = (
+            cell
+            for mode in (board.frozen, board.learning)
+            for cell in ("fits" if mode.fits else "no", count(mode.largest_neurons))
+        )
+        rows.append((board.name, *modes))
+    print(f"{model.sensor}, {model.params.neurons} neurons a bank, {model.params.banks} bank(s):")
+    print_table(rows)

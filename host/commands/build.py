@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from host.commands.options import BoardOption, JsonOption, LearningOption, SelectOption
-from host.console import count, print_facts, print_json
+from host.console import count, percent, print_facts, print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -26,6 +26,10 @@ def build(
     ] = None,
     learning: LearningOption = False,
     select: SelectOption = "nearest",
+    driver: Annotated[
+        Path | None,
+        typer.Option("--driver", metavar="DIR", help="C files that feed events, instead of the serial link."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build the firmware with PlatformIO.
@@ -49,7 +53,7 @@ def build(
         raise FeastError(
             "--learning and --select belong to emission: give MODEL too, or emit with them first"
         )
-    built = build_firmware(target)
+    built = build_firmware(target, driver=driver)
     if as_json:
         print_json(
             {
@@ -58,14 +62,20 @@ def build(
                 "flash_bytes": built.flash_bytes,
                 "ram_bytes": built.ram_bytes,
                 "stack_reserved_bytes": built.stack_bytes,
+                "flash_limit_bytes": target.flash.bytes,
+                "ram_limit_bytes": target.ram.bytes,
             }
         )
         return
     print_facts(
         {
             "firmware": built.elf,
-            "flash": f"{count(built.flash_bytes)} of {count(target.flash.bytes)} bytes",
-            "RAM": f"{count(built.ram_bytes)} of {count(target.ram.bytes)} bytes, "
-            f"and {count(built.stack_bytes)} for the stack",
+            "flash": _share(built.flash_bytes, target.flash.bytes),
+            "RAM": f"{_share(built.ram_bytes + built.stack_bytes, target.ram.bytes)}, "
+            f"{count(built.stack_bytes)} of them for the stack",
         }
     )
+
+
+def _share(used: int, limit: int) -> str:
+    return f"{count(used)} of {count(limit)} bytes, {percent(used / limit, 1)}"

@@ -1,0 +1,66 @@
+"""What fits which board: `codegen boards --fit`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from codegen.boards import Board, load_boards
+from codegen.memory import budget, fits, largest_fitting
+from codegen.model import Hyperparameters, Sensor
+from codegen.options import Options
+
+MOST_RESULTS: Final = 32_767
+"""Features that a result, an int16, can name."""
+
+
+@dataclass(frozen=True)
+class ModeFit:
+    """A network on a board in one mode of emission."""
+
+    fits: bool
+    largest_neurons: int
+    """Most neurons a bank with which it would fit; 0 if not even one does."""
+    ram_bytes: int
+    flash_bytes: int
+    """What the emitted library takes as it is."""
+
+
+@dataclass(frozen=True)
+class BoardFit:
+    """A network on a board. The free bytes are those beside the firmware."""
+
+    name: str
+    free_ram_bytes: int
+    free_flash_bytes: int
+    frozen: ModeFit
+    learning: ModeFit
+
+
+def largest_neurons(params: Hyperparameters, sensor: Sensor, options: Options, board: Board) -> int:
+    """Most neurons a bank that fit the board and that results can name."""
+    return min(largest_fitting(params, sensor, options, board), MOST_RESULTS // params.banks)
+
+
+def fit_boards(params: Hyperparameters, sensor: Sensor) -> list[BoardFit]:
+    """The network of these parameters on every board."""
+    return [
+        BoardFit(
+            name=board.name,
+            free_ram_bytes=board.model_ram_bytes,
+            free_flash_bytes=board.model_flash_bytes,
+            frozen=_mode(params, sensor, Options(), board),
+            learning=_mode(params, sensor, Options(learning=True), board),
+        )
+        for board in load_boards().values()
+    ]
+
+
+def _mode(params: Hyperparameters, sensor: Sensor, options: Options, board: Board) -> ModeFit:
+    need = budget(params, sensor, options, board.kernel)
+    return ModeFit(
+        fits=fits(params, sensor, options, board),
+        largest_neurons=largest_neurons(params, sensor, options, board),
+        ram_bytes=need.ram,
+        flash_bytes=need.flash,
+    )
