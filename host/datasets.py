@@ -8,6 +8,7 @@
 ``tonic:NMNIST?save_to=DIR``        through tonic; ``&train=false`` for the test split
 ``sim:digits?seed=0&count=200``     simulated, labelled with the digit
 ``sim:bars?seed=0&count=200``       simulated, labelled with the orientation
+``sim:planes?seed=0&count=200``     simulated on 304x240 pixels, labelled with the silhouette
 ==================================  =========================================================
 
 tonic is GPL-3.0-only; it is imported here alone, and only when a ``tonic:`` source is opened.
@@ -234,14 +235,14 @@ def _whole_number(spec: str, options: Mapping[str, str], name: str, default: int
 
 
 def _open_simulated(spec: str, name: str, options: Mapping[str, str]) -> Source:
-    if name not in synthetic.SCENES:
-        raise FeastError(f"{spec}: unknown scene {name!r}; known: {', '.join(sorted(synthetic.SCENES))}")
+    if name not in synthetic.ALL_SCENES:
+        raise FeastError(f"{spec}: unknown scene {name!r}; known: {', '.join(sorted(synthetic.ALL_SCENES))}")
     _check_options(spec, options, ("seed", "count"))
     seed = _whole_number(spec, options, "seed", 0, 0, 2**32 - 1)
     count = _whole_number(spec, options, "count", 200, 1, 1_000_000)
     return Source(
         spec=f"sim:{name}?seed={seed}&count={count}",
-        sensor=synthetic.SENSOR,
+        sensor=synthetic.sensor_of(name),
         names=tuple(f"{name}-{seed}-{index}" for index in range(count)),
         labels=tuple(synthetic.label(name, index) for index in range(count)),
         read=lambda index: synthetic.record(name, seed, index),

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from codegen.model import Sensor
 from codegen.records import EVENT_DTYPE, Events
+from host import planes
 from host.jit import jit
 
 SENSOR: Final = Sensor(34, 34)
@@ -52,13 +53,22 @@ class Scene(NamedTuple):
     """(STEPS + 1, 2): where the gaze is at each step, pixels (x, y), each below MARGIN in size."""
 
 
+def sensor_of(scene: str) -> Sensor:
+    """Sensor that looks at the scene."""
+    return planes.SENSOR if scene == "planes" else SENSOR
+
+
 def label(scene: str, index: int) -> int:
-    """Label of a recording: its digit, or its orientation in steps of 45 degrees from horizontal."""
+    """Label of a recording: its digit, its silhouette, or its orientation in steps of 45 degrees."""
+    if scene == "planes":
+        return planes.label(index)
     return index % {"digits": 10, "bars": 4}[scene]
 
 
 def record(scene: str, seed: int, index: int) -> Events:
-    """Recording `index` of the scene "digits" or "bars": EVENT_DTYPE events in time order."""
+    """Recording `index` of a scene of ALL_SCENES: EVENT_DTYPE events in time order."""
+    if scene == "planes":
+        return planes.record(seed, index)
     generator = np.random.default_rng([seed, index])
     view = SCENES[scene](generator, label(scene, index))
     shape = (STEPS * SENSOR.width * SENSOR.height,)
@@ -96,6 +106,10 @@ def _bars(generator: np.random.Generator, orientation: int) -> Scene:
 
 
 SCENES: Final[Mapping[str, Callable[[np.random.Generator, int], Scene]]] = {"digits": _digits, "bars": _bars}
+
+
+ALL_SCENES: Final = (*SCENES, "planes")
+"""Every scene; `planes` has a module and a sensor of its own."""
 
 
 def _extent() -> tuple[int, int]:
