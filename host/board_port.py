@@ -62,7 +62,7 @@ def port_advice(reason: str, port: str) -> str:
     '; another program has it: close serial monitors (on Linux `fuser -v /dev/ttyACM0` names them)'
     """
     text = reason.lower()
-    if "permission" in text and "denied" in text:
+    if "permission denied" in text:
         return "; on Linux let your user in with: sudo usermod -aG dialout $USER, then log in again"
     if "busy" in text or "exclusively lock" in text or "access is denied" in text:
         return f"; another program has it: close serial monitors (on Linux `fuser -v {port}` names them)"

@@ -25,6 +25,7 @@ INSTALL: Final = {
     "openocd": "sudo apt-get install openocd (macOS: brew install open-ocd)",
 }
 _TIMEOUT_S: Final = 180.0
+_PLAIN_PROBES: Final = ("interface/jlink.cfg", "interface/cmsis-dap.cfg")
 UF2_MARK: Final = "INFO_UF2.TXT"
 """A file that every UF2 boot loader shows on its drive."""
 
@@ -85,12 +86,24 @@ def _command(program: Program, method: Method, source: Path, probe: str | None) 
         # -W: without a probe it fails instead of waiting for one.
         return ("pyocd", "flash", "-W", "--target", str(program.pyocd), *serial, str(source))
     if method == "openocd":
-        files = [word for name in program.openocd or () for word in ("-f", name)]
-        if probe:
-            files[2:2] = ("-c", f"adapter serial {probe}")
-        return ("openocd", *files, "-c", f"program {{{source.as_posix()}}} verify reset; shutdown")
+        return ("openocd", *_openocd_setup(program, probe), "-c", _openocd_program(source))
     assert program.uf2
     return ("cp", str(source), probe or f"the drive {program.uf2.drive}")
+
+
+def _openocd_program(elf: Path) -> str:
+    return f"program {{{elf.as_posix()}}} verify reset; shutdown"
+
+
+def _openocd_setup(program: Program, probe: str | None) -> list[str]:
+    """The files, and between interface and target what probes of no vendor's own want to be told."""
+    first, *rest = program.openocd or ()
+    words = ["-f", first]
+    if first in _PLAIN_PROBES:
+        words += ["-c", "transport select swd; adapter speed 1000"]
+    if probe:
+        words += ["-c", f"adapter serial {probe}"]
+    return words + [word for name in rest for word in ("-f", name)]
 
 
 def find_program(name: str) -> str | None:
