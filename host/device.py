@@ -21,7 +21,8 @@ from host.build import PROJECT, build, prepare_project
 from host.console import Progress, silent, tracked
 from host.datasets import Source
 from host.emulator import emulate
-from host.link import RunResult, open_link
+from host.link import open_link
+from host.results import RunResult
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from codegen.records import Events, Results
 from host.framing import SEQUENCE_MODULUS, Frame, Sender, encoded_bound
 from host.hello import Hello
 from host.packing import PackedEvents, pack_events, unpack_results
-from host.port import LinkBroken
+from host.port import LinkError
 
 POLL_RESERVE_BYTES: Final = 2 * encoded_bound(wire.POLL.size_bytes)
 """Kept free of the device's receive buffer, so that a question always finds room."""
@@ -126,18 +126,16 @@ class RunExchange:
         """Events sent so far."""
         return self._furthest
 
-    def excuse(self, seconds: float) -> None:
-        """Time that nobody attended to the run does not count against the device."""
-        self._asked_at += seconds
-        self._heard_at += seconds
-        self._progress_at += seconds
+    def excuse(self, now: float) -> None:
+        """Nobody attended to the run until now: that does not count against the device."""
+        self._asked_at = self._heard_at = self._progress_at = now
 
     # --- outgoing ---
 
     def send(self, now: float) -> bytes:
         """Bytes to write now; perhaps none. Raises FeastError if the run stands still for too long."""
         if now - self._progress_at > self._patience.progress_s:
-            raise LinkBroken(self._standstill(now))
+            raise LinkError(self._standstill(now))
         self._ran_dry = False
         frames = list(self._event_frames()) if self._question is wire.POLL and not self.hold else []
         if self._total is not None and self.results == self._total == self._accepted:
@@ -304,7 +302,7 @@ class RunExchange:
     def _refusal(self, fields: dict[str, Any]) -> FeastError:
         code, where = fields["code"], f"{self.results} results received"
         if code in (wire.ERROR_NO_RUN.value, wire.ERROR_VERSION.value):  # it has forgotten run or HELLO
-            return LinkBroken(
+            return LinkError(
                 f"device has restarted, {where}: the run and what was learned are lost, run again"
             )
         if code == wire.ERROR_UNSUPPORTED.value:

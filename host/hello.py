@@ -42,6 +42,10 @@ class Hello:
     results_per_frame: int
     result_window: int
     clock_hz: int
+    keeps: bool
+    """Has memory to keep a learned state over a loss of power."""
+    uploading: bool
+    """Holds part of an upload; `state_id` is of no use."""
     clock_fallback: bool
     """Runs on its reset clock, because the fast one did not start."""
     tick_hz: int
@@ -73,6 +77,8 @@ class Hello:
             select_threshold=has(wire.FLAG_THRESHOLD),
             wide_results=has(wire.FLAG_WIDE_RESULTS),
             wide_coordinates=has(wire.FLAG_WIDE_COORDINATES),
+            keeps=has(wire.FLAG_KEEPS),
+            uploading=has(wire.FLAG_UPLOADING),
             clock_fallback=has(wire.FLAG_CLOCK_FALLBACK),
             fault=fault,
             **{name: fields[name] for name in _SAME},

@@ -3,6 +3,8 @@
     with open_link("/dev/ttyACM0") as link:
         link.hello.require(build_id, state_id)
         result = link.run(events, learning=False)
+        for stretch in link.stream(more_events):
+            ...
 
 Every wait has a limit, and every failure is a FeastError that says what to do.
 """
@@ -11,10 +13,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -25,47 +29,16 @@ from host.console import Progress, silent
 from host.exchange import Patience, RunExchange
 from host.framing import Frame, Receiver, Sender
 from host.hello import Hello
-from host.port import Port, open_port
+from host.port import LinkError, Port, open_port
+from host.questions import DeviceSignals, Questions, Words
+from host.results import Latency, RunResult, Stretch, Summary, batches_of, take_events
 
 DEFAULT_BAUD: Final = 115_200
 DEFAULT_PATIENCE: Final = Patience()
-BATCH_EVENTS: Final = 16_384
-"""Events encoded at a time."""
 _FIRST_HELLO_S: Final = 0.2
+_SOURCE_S: Final = 0.002
+"""How often a source that has no events yet is asked again."""
 _MAX_RUN: Final = 255
-_OF_DONE: Final = (
-    *("events", "result_digest", "snapshot_digest", "state_id"),
-    *("ticks_total", "ticks_max", "stack_used"),
-)
-"""Fields of DONE that a summary takes over."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What the device says about a finished run; result counts and digests agree with what was received."""
-
-    events: int
-    result_digest: int
-    """CRC-32 of all results; see `codegen.wire.result_digest`."""
-    snapshot_digest: int
-    """CRC-32 of the whole state after the run; see `codegen.wire.snapshot_digest`."""
-    state_id: int
-    """CRC-32 of the learned state after the run."""
-    ticks_total: int
-    """Ticks spent in feast_step; the measurement itself is taken off, and so are interrupts, by the port."""
-    ticks_max: int
-    tick_hz: int
-    stack_used: int
-    """Deepest stack use since reset, bytes."""
-    counters: Mapping[str, int]
-    """Everything dropped or sent twice, by ``device_`` and ``host_`` name; see `codegen.wire.COUNTERS`."""
-
-
-@dataclass(frozen=True, eq=False)
-class RunResult(Summary):
-    """A finished run and its results, int16 (events,)."""
-
-    results: Results
 
 
 class Link:
@@ -76,6 +49,11 @@ class Link:
         self._port, self._patience = port, patience
         self._connect_s = connect_s
         self._sender, self._receiver = Sender(), Receiver()
+        self._exchange: RunExchange | None = None
+        self._counted_before: Counter[str] = Counter()
+        self._latency = Latency()
+        self.summary: Summary | None = None
+        """Of the last run that ended well."""
         self.hello = self._say_hello()
         self._in_step = True  # no run was left unfinished
 
@@ -117,9 +95,8 @@ class Link:
             done += len(fresh)
             progress(done, len(events))
 
-        batches = (events[i : i + BATCH_EVENTS] for i in range(0, len(events), BATCH_EVENTS))
         summary = self.run_batches(
-            batches, take, learning=learning, initialise=initialise, one_at_a_time=one_at_a_time
+            batches_of(events), take, learning=learning, initialise=initialise, one_at_a_time=one_at_a_time
         )
         return RunResult(**vars(summary), results=results)
 
@@ -133,14 +110,62 @@ class Link:
         one_at_a_time: bool = False,
     ) -> Summary:
         """Like `run`, in constant memory: events from an iterable, results to a function, in order."""
+        self._begin(batches, on_results, learning, initialise, one_at_a_time)
+        while not self._step():
+            pass
+        return self._end()
+
+    def stream(
+        self, events: Events | Iterable[Events], *, learning: bool = False, initialise: bool = True
+    ) -> Generator[Stretch, None, Summary]:
+        """Give events and results of one recording as they come, in order, in constant memory.
+
+        events: all of them, or an iterable of batches; an empty batch says that there are none yet, so that
+        live sources can be streamed. Between two stretches the device may be asked for `signals` and
+        `read_state`. The generator's return value is the summary, also kept in `summary`; raises as `run`.
+        """
+        waiting: deque[Events] = deque()
+        ready: deque[Results] = deque()
+        first = 0
+
+        def noted() -> Iterator[Events]:
+            for batch in batches_of(events) if isinstance(events, np.ndarray) else events:
+                if len(batch):
+                    waiting.append(batch)
+                yield batch
+
+        self._begin(noted(), ready.append, learning, initialise)
+        ended = False
+        while not ended:
+            ended = self._step()
+            while ready:
+                results = np.concatenate(ready) if len(ready) > 1 else ready[0]
+                ready.clear()
+                stretch = Stretch(first, take_events(waiting, len(results)), results)
+                first += len(results)
+                yield stretch
+                if self._exchange is not None:
+                    self._exchange.excuse(time.monotonic())
+        return self._end()
+
+    def _begin(
+        self,
+        batches: Iterable[Events],
+        on_results: Callable[[Results], None],
+        learning: bool,
+        initialise: bool,
+        one_at_a_time: bool = False,
+    ) -> None:
         if not self._in_step:
             self.hello = self._say_hello()
         flags = learning * wire.START_LEARNING.value | initialise * wire.START_INITIALISE.value
         run = self.hello.last_run % _MAX_RUN + 1
         self.hello = replace(self.hello, last_run=run)
         self._in_step = False
-        before = self._receiver.counters
-        exchange = RunExchange(
+        self.summary = None
+        self._latency = Latency()
+        self._counted_before = self._receiver.counters
+        self._exchange = RunExchange(
             self.hello,
             self._sender,
             run,
@@ -151,23 +176,103 @@ class Link:
             one_at_a_time=one_at_a_time,
             patience=self._patience,
         )
-        while exchange.done is None:
-            data = exchange.send(time.monotonic())
-            if data:
-                self._port.write(data)
-            frames = self._receiver.feed(self._port.read(exchange.wait_s(time.monotonic())))
-            exchange.receive(frames, time.monotonic())
+
+    def _step(self) -> bool:
+        """Send what may be sent, take what comes within a moment; True once the run is over."""
+        exchange = self._exchange
+        assert exchange is not None
+        data = exchange.send(time.monotonic())
+        if data:
+            self._port.write(data)
+            self._latency.sent(exchange.sent, time.monotonic())
+        limit_s = exchange.wait_s(time.monotonic())
+        if exchange.is_waiting:
+            limit_s = min(limit_s, _SOURCE_S)
+        frames = self._receiver.feed(self._port.read(limit_s))
+        now = time.monotonic()
+        exchange.receive(frames, now)
+        self._latency.answered(exchange.results, now)
+        return exchange.done is not None
+
+    def _end(self) -> Summary:
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None
+        assert exchange.done is not None
         self._in_step = True
         self.hello = replace(self.hello, state_id=exchange.done["state_id"])
-        host = {name: count - before[name] for name, count in self._receiver.counters.items()}
-        return self._summary(exchange.done, host | exchange.counters)
+        received = self._receiver.counters
+        host = {name: count - self._counted_before[name] for name, count in received.items()}
+        self.summary = Summary.from_done(exchange.done, self.hello.tick_hz, host | exchange.counters)
+        return self.summary
 
-    def _summary(self, done: Mapping[str, Any], host: Mapping[str, int]) -> Summary:
-        counters = {f"device_{name}": int(done[name]) for name, _ in wire.COUNTERS}
-        counters |= {f"host_{name}": count for name, count in host.items()}
-        return Summary(
-            **{name: done[name] for name in _OF_DONE}, tick_hz=self.hello.tick_hz, counters=counters
-        )
+    # --- questions ---
+
+    @property
+    def latency(self) -> Latency:
+        """From sending an event to receiving its result, in the present run or the last one."""
+        return self._latency
+
+    @property
+    def losses(self) -> Mapping[str, int]:
+        """What the host has had to mend in the present run, by name; see `RunExchange.counters`."""
+        return dict(self._exchange.counters) if self._exchange is not None else {}
+
+    def signals(self) -> DeviceSignals:
+        """Counters, thresholds and win counts, also in the middle of a `stream`."""
+        with self._at_rest() as questions:
+            return questions.signals()
+
+    def counters(self) -> Counter[str]:
+        """The device's own counters of the run, also in the middle of a `stream`."""
+        with self._at_rest() as questions:
+            return questions.counters()
+
+    def read_state(self, first: int = 0, count: int | None = None) -> Words:
+        """Words of the device's state, uint16; by default all of the learned state.
+
+        Also in the middle of a `stream`. Order: docs/numerics.md section 8.
+        """
+        with self._at_rest() as questions:
+            return questions.read(first, self.hello.state_words - first if count is None else count)
+
+    def write_state(self, words: Words) -> None:
+        """Let the device go on from another learned state; not during a run.
+
+        Raises FeastError if the device was built without learning, is of another size, or refuses a value.
+        """
+        if self._exchange is not None:
+            raise FeastError("a learned state can be uploaded between runs only")
+        try:
+            with self._at_rest() as questions:
+                questions.write(words)
+        finally:
+            self._in_step = False
+        self.hello = self._say_hello()
+        self._in_step = True
+
+    def keep_state(self) -> int:
+        """Let the device keep its learned state over a loss of power; returns how often it has done so."""
+        with self._at_rest() as questions:
+            return questions.keep()
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[Questions]:
+        """Hold the run, if there is one, until every event sent is answered."""
+        exchange = self._exchange
+        if exchange is None:
+            if not self._in_step:
+                self.hello = self._say_hello()
+                self._in_step = True
+        else:
+            exchange.hold = True
+            while not exchange.is_at_rest:
+                self._step()
+        try:
+            yield Questions(self._port, self._sender, self._receiver, self._patience, self.hello)
+        finally:
+            if exchange is not None:
+                exchange.hold = False
+                exchange.excuse(time.monotonic())
 
     def _say_hello(self) -> Hello:
         """Ask until the device answers; what a former conversation left on the line is ignored."""
@@ -183,7 +288,7 @@ class Link:
                 for frame in self._receiver.feed(self._port.read(left)):
                     if frame.fields.get("nonce") == nonce:
                         return self._take_hello(frame)
-        raise FeastError(
+        raise LinkError(
             f"{self.name}: no answer to HELLO for {self._connect_s:.0f} s ({self._heard()}): check port and "
             "baud rate, and that the firmware is flashed and running"
         )

@@ -17,7 +17,7 @@ _READ_BYTES: Final = 1 << 16
 _WRITE_LIMIT_S: Final = 10.0
 
 
-class LinkBroken(FeastError):
+class LinkError(FeastError):
     """The connection, or the device's memory of the run, is gone; a new one can begin again."""
 
 
@@ -59,11 +59,11 @@ class Port:
         try:
             yield
         except serial.SerialTimeoutException:
-            raise LinkBroken(
+            raise LinkError(
                 f"{self._name}: takes no more bytes for {_WRITE_LIMIT_S:.0f} s: check cable and power"
             ) from None
         except (serial.SerialException, OSError) as error:
-            raise LinkBroken(f"{self._name}: connection lost ({error}): reconnect, run again") from None
+            raise LinkError(f"{self._name}: connection lost ({error}): reconnect, run again") from None
 
 
 def _send_at_once(port: Any) -> None:

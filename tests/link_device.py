@@ -18,8 +18,13 @@ import jinja2
 import numpy as np
 
 from codegen import wire_text
+from codegen.model import Model
 from codegen.native import WARNINGS
+from codegen.options import Options
+from codegen.plan import make_plan
+from codegen.quantise import quantise
 from codegen.records import EVENT_DTYPE, Events, Results
+from codegen.render import render
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRMWARE = ROOT / "firmware" / "src"
@@ -27,6 +32,7 @@ TOY = Path(__file__).resolve().parent / "link_toy"
 LINK_SOURCES = ("framing.c", "batch.c", "reply.c", "state.c", "store.c", "link.c")
 SOURCES = [*(FIRMWARE / name for name in LINK_SOURCES), TOY / "feast.c"]
 BUILD_ID = "0123456789abcdef"
+LEARNING = Options(learning=True)
 LARGE_BUFFERS = {
     "LINK_FRAME_BYTES": "8192u",
     "LINK_RESULT_WINDOW": "16384u",
@@ -45,6 +51,10 @@ int fake_push(uint8_t byte, uint8_t *body, uint32_t *length);
 bool fake_unpack(const uint8_t *bytes, uint32_t size, uint64_t base_us, void *events, uint32_t *count);
 uint32_t port_rx_overruns(void);
 uint32_t framing_crc32(uint32_t crc, const uint8_t *bytes, uint32_t count);
+uint32_t fake_store_bytes(void);
+uint8_t *fake_store_memory(void);
+void fake_store_power(uint32_t at, uint32_t new_seed);
+uint32_t fake_store_operations(void);
 """
 
 
@@ -76,7 +86,10 @@ class FakeDevice:
 
     def __init__(self, folder: Path, **defines: str) -> None:
         library = compile_c(
-            folder / "device.so", [*SOURCES, TOY / "fake_port.c"], ["-shared", "-fPIC"], defines
+            folder / "device.so",
+            [*SOURCES, TOY / "fake_port.c", TOY / "fake_store.c"],
+            ["-shared", "-fPIC"],
+            defines,
         )
         self.ffi = cffi.FFI()
         self.ffi.cdef(_CDEF)
@@ -124,6 +137,22 @@ def build_process(folder: Path, **defines: str) -> Path:
     sources = [*SOURCES, FIRMWARE / "main.c", TOY / "native_port.c"]
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
     return compile_c(folder / "device", sources, sanitizers, defines)
+
+
+def build_real_process(folder: Path, model: Model, options: Options = LEARNING, **defines: str) -> Path:
+    """The firmware with the emitted library of `model`, as a program."""
+    files = render(make_plan(quantise(model)[0], None, options))
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    sources = [folder / path for path in files if path.endswith(".c")]
+    sources += [*(FIRMWARE / name for name in LINK_SOURCES), FIRMWARE / "main.c", TOY / "native_port.c"]
+    command = [*shlex.split(os.environ.get("CC", "cc")), *WARNINGS, "-O2", "-o", str(folder / "device")]
+    command += [f"-I{folder / 'include'}", f"-I{FIRMWARE}"]
+    command += [f"-D{name}={value}" for name, value in defines.items()] + [str(source) for source in sources]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / "device"
 
 
 @contextmanager

@@ -1,0 +1,73 @@
+/* store_port_* in memory, with a power cut at any operation: what was under way is done in part. */
+#include "store.h"
+
+#if LINK_STORE
+
+#include <string.h>
+
+#include "link.h"
+
+static uint8_t memory[STORE_SLOTS][STORE_SLOT_BYTES];
+static uint32_t operations;
+static uint32_t cut_at; /* operation that the power fails in; 0: none */
+static uint32_t seed;
+static bool dead;
+
+uint32_t fake_store_bytes(void) { return sizeof memory; }
+uint8_t *fake_store_memory(void) { return &memory[0][0]; }
+
+/* Power on, to fail in operation `at` (1 is the next one), 0 for never. */
+void fake_store_power(uint32_t at, uint32_t new_seed)
+{
+    operations = 0;
+    cut_at = at;
+    seed = new_seed;
+    dead = false;
+}
+
+uint32_t fake_store_operations(void) { return operations; }
+
+/* True if this operation is done whole; else `*part` bytes of it are. */
+static bool powered(uint32_t bytes, uint32_t *part)
+{
+    if (dead) {
+        *part = 0;
+        return false;
+    }
+    operations++;
+    if (operations != cut_at) {
+        return true;
+    }
+    dead = true;
+    seed = seed * 1664525u + 1013904223u;
+    *part = (seed >> 8) % (bytes + 1u);
+    return false;
+}
+
+bool store_port_erase(uint32_t slot)
+{
+    uint32_t part;
+    const bool whole = powered(STORE_SLOT_BYTES, &part);
+    memset(memory[slot], 0xFF, whole ? STORE_SLOT_BYTES : part);
+    return whole;
+}
+
+/* Flash only clears bits. */
+bool store_port_write(uint32_t slot, uint32_t offset, const uint8_t unit[STORE_UNIT_BYTES])
+{
+    uint32_t part;
+    const bool whole = powered(STORE_UNIT_BYTES, &part);
+    for (uint32_t i = 0; i < (whole ? STORE_UNIT_BYTES : part); i++) {
+        memory[slot][offset + i] &= unit[i];
+    }
+    return whole;
+}
+
+void store_port_read(uint32_t slot, uint32_t offset, uint8_t *bytes, uint32_t count)
+{
+    memcpy(bytes, &memory[slot][offset], count);
+}
+
+#else
+typedef int fake_store_is_not_built;
+#endif
