@@ -14,6 +14,7 @@ from codegen.plan import Plan
 from codegen.resources import resource
 
 _ALWAYS: Final = {
+    "CMakeLists.txt": "CMakeLists.txt.j2",
     "library.json": "library.json.j2",
     "include/feast.h": "feast.h.j2",
     "include/feast_wire.h": "feast_wire.h.j2",
