@@ -11,7 +11,8 @@ import numpy.typing as npt
 from codegen.boards import Kernel
 
 LARGEST_GROUP: Final[dict[Kernel, int]] = {"small": 2, "portable": 4, "dsp": 8, "vector": 4}
-"""Features whose sums a kernel keeps in registers while one load of cells serves them all."""
+"""Features whose sums a kernel keeps in registers while one load of cells serves them all. Widening
+8-bit weights takes registers, so there are at most 4 then."""
 VECTOR: Final = 8
 """Components that the vector kernel takes at once."""
 
@@ -25,6 +26,8 @@ class Layout:
     banks: int
     side: int
     group: int
+    narrow: bool = False
+    """Weights of 8 bits: those of two features, or four of one for `vector`, share a word."""
 
     @property
     def blocks(self) -> int:
@@ -49,9 +52,8 @@ class Layout:
     @property
     def block_words(self) -> int:
         """Words of a block."""
-        if self.kernel == "vector":
-            return self.group * self.vectors * VECTOR // 2
-        return self.group * self.side * self.pairs
+        components = self.vectors * VECTOR if self.kernel == "vector" else self.side * 2 * self.pairs
+        return self.group * components // (4 if self.narrow else 2)
 
     @property
     def words(self) -> int:
@@ -59,11 +61,12 @@ class Layout:
         return self.banks * self.blocks * self.block_words
 
 
-def make_layout(neurons: int, banks: int, side: int, kernel: Kernel) -> Layout:
+def make_layout(neurons: int, banks: int, side: int, kernel: Kernel, narrow: bool = False) -> Layout:
     """The fewest blocks the kernel can do with, evenly filled; groups are even, for loads of two words."""
-    blocks = -(-neurons // LARGEST_GROUP[kernel])
+    largest = min(LARGEST_GROUP[kernel], 4) if narrow else LARGEST_GROUP[kernel]
+    blocks = -(-neurons // largest)
     group = -(-neurons // blocks)
-    return Layout(kernel, neurons, banks, side, group + group % 2)
+    return Layout(kernel, neurons, banks, side, group + group % 2, narrow)
 
 
 def pack_weights(weights: npt.NDArray[np.int16], layout: Layout) -> npt.NDArray[np.uint32]:
@@ -84,5 +87,12 @@ def pack_weights(weights: npt.NDArray[np.int16], layout: Layout) -> npt.NDArray[
         places = np.zeros((layout.banks, layout.blocks * group, side, 2 * layout.pairs), np.uint16)
         places[:, :neurons, :, :side] = patches
     split = places.reshape(layout.banks, layout.blocks, group, components // lanes, lanes)
-    ordered = split.transpose(0, 1, 3, 2, 4).reshape(-1, 2).astype(np.uint32)
-    return np.asarray(ordered[:, 0] | ordered[:, 1] << np.uint32(16))
+    ordered = split.transpose(0, 1, 3, 2, 4)
+    if not layout.narrow:
+        return np.ascontiguousarray(ordered, "<u2").reshape(-1).view("<u4")
+    octets = np.ascontiguousarray(ordered).astype(np.uint8)
+    if layout.kernel != "vector":
+        # Both lanes of two features, lane by lane: one instruction widens every other octet of a word.
+        shape = (layout.banks, layout.blocks, components // lanes, group // 2, 2, lanes)
+        octets = octets.reshape(shape).swapaxes(-1, -2)
+    return np.ascontiguousarray(octets).reshape(-1).view("<u4")

@@ -108,7 +108,8 @@ def struct_bytes(members: tuple[Member, ...]) -> int:
 
 def budget(params: Hyperparameters, sensor: Sensor, options: Options, kernel: Kernel) -> Budget:
     """RAM and flash of the library for a network of these parameters."""
-    words = make_layout(params.neurons, params.banks, params.side, kernel).words
+    narrow = options.weights == "int8"
+    words = make_layout(params.neurons, params.banks, params.side, kernel, narrow).words
     tables = 4 * words + 4 * params.features + 2 * qformat.MANTISSAS
     ram = struct_bytes(state_members(params, sensor, options, kernel))
     return Budget(ram=ram, tables=tables, flash=tables + _CODE_BYTES[options.learning])

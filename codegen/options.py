@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Select = Literal["nearest", "threshold"]
+Weights = Literal["int16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -16,3 +17,5 @@ class Options:
     """Keep the learned state in RAM and learn on the device; else features are const tables."""
     select: Select = "nearest"
     """Selection while features are frozen: nearest feature, or only those in range."""
+    weights: Weights = "int16"
+    """Stored weights; int8 halves the tables of frozen features and costs some agreement."""

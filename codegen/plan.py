@@ -16,7 +16,7 @@ from codegen.errors import FeastError
 from codegen.layout import VECTOR, make_layout, pack_weights
 from codegen.memory import Member, budget, check_fit, row_stride, state_members
 from codegen.options import Options
-from codegen.quantise import INITIAL_DITHER, QuantModel, check_learnable
+from codegen.quantise import INITIAL_DITHER, QuantModel, state_id, stored_weights
 
 API_VERSION: Final = (1, 0, 0)
 NUMERICS_VERSION: Final = 1
@@ -54,6 +54,8 @@ class Plan:
     last_group: int
     blocks: int
     block_words: int
+    narrow: bool
+    weight_fraction: int
     pairs: int
     vectors: int
     row_vectors: tuple[int, ...]
@@ -88,8 +90,6 @@ def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: 
     learning cannot be expressed, or if the model is too large for the board; the message says what
     would fit.
     """
-    if options.learning:
-        check_learnable(quant.params)
     if quant.params.features > 32767:
         raise FeastError(f"{quant.params.features} features: results are int16_t, at most 32767 fit")
     if board is None:
@@ -107,6 +107,7 @@ def build_id(quant: QuantModel, options: Options) -> str:
         "formats": [NUMERICS_VERSION, quant.surface_bits, quant.octave_q8],
         "learning": [quant.eta_q32, quant.delta_i_q30, quant.delta_e_q30] if options.learning else None,
         "select": options.select,
+        "weights": options.weights,
         "api": API_VERSION,
         "protocol": wire.VERSION,
     }
@@ -115,14 +116,15 @@ def build_id(quant: QuantModel, options: Options) -> str:
 
 def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) -> Plan:
     params, sensor = quant.params, quant.sensor
-    layout = make_layout(params.neurons, params.banks, params.side, kernel)
+    stored = stored_weights(quant, options)
+    layout = make_layout(params.neurons, params.banks, params.side, kernel, options.weights == "int8")
     size = budget(params, sensor, options, kernel)
     learned = params.features * params.dims + 2 * params.features + 2
     return Plan(
         api_version=API_VERSION,
         model_id=quant.model_id,
         build_id=build_id(quant, options),
-        state_id=quant.state_id,
+        state_id=state_id(quant, options),
         board=board,
         sensor=str(sensor),
         width=sensor.width,
@@ -146,6 +148,8 @@ def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) ->
         last_group=layout.last_group,
         blocks=layout.blocks,
         block_words=layout.block_words,
+        narrow=layout.narrow,
+        weight_fraction=stored.fraction,
         pairs=layout.pairs,
         vectors=layout.vectors,
         row_vectors=tuple(min(at, params.side - VECTOR) for at in range(0, params.side, VECTOR)),
@@ -172,6 +176,6 @@ def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) ->
         table_bytes=size.tables,
         flash_bytes=size.flash,
         mantissas=quant.mantissas,
-        weight_pairs=pack_weights(quant.weights, layout),
+        weight_pairs=pack_weights(stored.values, layout),
         thresholds=quant.thresholds,
     )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 WEIGHT_BITS: Final = 15
 WEIGHT_MAX: Final = 2**15 - 1
+NARROW_MAX: Final = 2**7 - 1
 UNIT_BITS: Final = 30
 UNIT: Final = 2**UNIT_BITS
 TIME_BITS: Final = 8

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from codegen import qformat
 from codegen.errors import FeastError
 from codegen.model import Hyperparameters, Model, Sensor
+from codegen.options import Options, Weights
 
 TAU_RANGE_US = (10.0, 1e7)
 ETA_RANGE = (1e-5, 0.1)
@@ -46,11 +47,6 @@ class QuantModel:
     def surfaces(self) -> int:
         """Number of time surfaces: 2 for `separate`, else 1."""
         return self.params.banks
-
-    @property
-    def state_id(self) -> int:
-        """CRC-32 of the learned state that the model starts from (docs/numerics.md section 8)."""
-        return zlib.crc32(learned_words(self.weights, self.thresholds, INITIAL_DITHER).tobytes())
 
 
 @dataclass(frozen=True)
@@ -102,6 +98,42 @@ def check_learnable(params: Hyperparameters) -> None:
     _check_range("delta_e", params.delta_e, DELTA_RANGE)
 
 
+@dataclass(frozen=True, eq=False)
+class StoredWeights:
+    """Weights as a network holds them: ``values`` int16 (features, D) in Q``fraction``."""
+
+    values: npt.NDArray[np.int16]
+    fraction: int
+
+
+def stored_weights(quant: QuantModel, options: Options) -> StoredWeights:
+    """The weights that twin and plan work with (docs/numerics.md section 1).
+
+    Raises FeastError for learning with int8 weights, or with parameters fixed point cannot express.
+    """
+    if options.learning:
+        check_learnable(quant.params)
+    if options.weights == "int16":
+        return StoredWeights(quant.weights, qformat.WEIGHT_BITS)
+    if options.learning:
+        raise FeastError("weights int8: learning needs weights int16")
+    fraction = qformat.WEIGHT_BITS - 1
+    while np.abs(_narrowed(quant.weights, fraction)).max() > qformat.NARROW_MAX:
+        fraction -= 1
+    return StoredWeights(_narrowed(quant.weights, fraction), fraction)
+
+
+def _narrowed(weights: npt.NDArray[np.int16], fraction: int) -> npt.NDArray[np.int16]:
+    drop = qformat.WEIGHT_BITS - fraction
+    return ((weights.astype(np.int32) + (1 << (drop - 1))) >> drop).astype(np.int16)
+
+
+def state_id(quant: QuantModel, options: Options) -> int:
+    """CRC-32 of the learned state that a network starts from (docs/numerics.md section 8)."""
+    weights = stored_weights(quant, options).values
+    return zlib.crc32(learned_words(weights, quant.thresholds, INITIAL_DITHER).tobytes())
+
+
 def learned_words(
     weights: npt.NDArray[np.int16], thresholds: npt.NDArray[np.int32], dither: int
 ) -> npt.NDArray[np.uint16]:
@@ -116,16 +148,20 @@ def learned_words(
 
 
 def cosine_bound(
-    model: Model, quant: QuantModel, context_norm: npt.NDArray[np.float64]
+    model: Model,
+    quant: QuantModel,
+    context_norm: npt.NDArray[np.float64],
+    weights: Weights = "int16",
 ) -> npt.NDArray[np.float64]:
     """Largest difference between a float and a quantised cosine (docs/numerics.md section 11).
 
     ``context_norm``: L2 norm of each context where the event's own pixel has the value 1; the
     bound takes the smallest mantissa for it, so that it holds for every fraction of an octave.
     """
-    report = _report(model, quant)
+    stored = stored_weights(quant, Options(weights=weights))
+    weight_error = np.linalg.norm(stored.values / 2.0**stored.fraction - model.weights, axis=1).max()
     truncation = np.sqrt(model.params.dims) / (context_norm * 2.0 ** (quant.surface_bits - 1))
-    return report.context_error + report.weight_error + np.asarray(truncation, np.float64)
+    return np.asarray(_report(model, quant).context_error + weight_error + truncation, np.float64)
 
 
 def _check_range(name: str, value: float, allowed: tuple[float, float]) -> None:

@@ -63,12 +63,14 @@ def _manifest(plan: Plan, files: dict[str, str]) -> str:
         "board": plan.board,
         "learning": plan.learning,
         "select": "threshold" if plan.select_threshold else "nearest",
+        "weights": "int8" if plan.narrow else "int16",
         "ram_bytes": plan.ram_bytes,
         "table_bytes": plan.table_bytes,
         "files": sorted(files),
         "command": "codegen emit MODEL"
         + ("" if plan.board == "host" else f" --board {plan.board}")
         + (" --learning" if plan.learning else "")
-        + (" --select threshold" if plan.select_threshold else ""),
+        + (" --select threshold" if plan.select_threshold else "")
+        + (" --weights int8" if plan.narrow else ""),
     }
     return json.dumps(content, indent=2) + "\n"

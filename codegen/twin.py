@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,15 +17,17 @@ import numpy.typing as npt
 from codegen import qformat
 from codegen.jit import jit
 from codegen.options import Options
-from codegen.quantise import INITIAL_DITHER, QuantModel, check_learnable, learned_words
+from codegen.quantise import INITIAL_DITHER, QuantModel, learned_words, stored_weights
 from codegen.records import BACKWARDS, BORDER, MISS, OUTSIDE, RESULT_DTYPE, Events, Results
 
 UNIT: Final = qformat.UNIT
 Ints = npt.NDArray[np.int64]
 
-# Positions in the counter array; `_LEARNING` to `_SHIFT` in the settings array.
+# Positions in the counter array; `_LEARNING` to `_FRACTION` in the settings array.
 _MISSES, _BORDER, _WINDOW_EVENTS, _WINDOW_MISSES, _LAST_WINDOW, _DITHER = range(6)
-_LEARNING, _NEAREST, _SIGNED, _SKIP, _BANKS, _SIDE, _ETA, _ETA2, _DELTA_I, _DELTA_E, _SHIFT = range(11)
+_LEARNING, _NEAREST, _SIGNED, _SKIP, _BANKS, _SIDE, _ETA, _ETA2, _DELTA_I, _DELTA_E, _SHIFT, _FRACTION = (
+    range(12)
+)
 
 
 class Twin:
@@ -37,10 +40,10 @@ class Twin:
     def __init__(self, quant: QuantModel, options: Options) -> None:
         """Raises FeastError if `options` ask for learning with parameters fixed point cannot express."""
         params = quant.params
-        if options.learning:
-            check_learnable(params)
+        stored = stored_weights(quant, options)
         self.quant = quant
-        self.weights = quant.weights.astype(np.int64)
+        self.options = options
+        self.weights = stored.values.astype(np.int64)
         self.thresholds = quant.thresholds.astype(np.int64)
         self.wins = np.zeros(params.features, np.int64)
         self._counters = np.zeros(6, np.int64)
@@ -60,6 +63,7 @@ class Twin:
                 quant.delta_i_q30,
                 quant.delta_e_q30,
                 quant.learning_shift,
+                stored.fraction,
             ],
             np.int64,
         )
@@ -78,7 +82,7 @@ class Twin:
     def set_learning(self, learning: bool) -> None:
         """Switch learning on or off; raises FeastError as the constructor does."""
         if learning:
-            check_learnable(self.quant.params)
+            stored_weights(self.quant, replace(self.options, learning=True))
         self._settings[_LEARNING] = learning
 
     def step(self, events: Events) -> Results:
@@ -217,11 +221,12 @@ def _run(
         for n in range(neurons):
             dots[n] = _dot(weights[first + n], context)
         scale = _norm(context)
+        bits = 30 - settings[_FRACTION] + scale[1]
         learning = settings[_LEARNING] == 1
         by_range = learning or settings[_NEAREST] == 0
         winner = -1
         for n in range(neurons):
-            if by_range and dots[n] << (15 + scale[1]) < thresholds[first + n] * scale[0]:
+            if by_range and dots[n] << bits < thresholds[first + n] * scale[0]:
                 continue
             if winner < 0 or dots[n] > dots[winner]:
                 winner = n

@@ -11,7 +11,7 @@ import numpy as np
 
 from codegen.model import Model
 from codegen.native import NativeFeast, build_native
-from codegen.options import Options, Select
+from codegen.options import Options, Select, Weights
 from codegen.plan import make_plan
 from codegen.quantise import QuantModel, cosine_bound, quantise
 from codegen.records import RESULT_NAMES, Events
@@ -104,21 +104,23 @@ def verify(
     model: Model,
     recordings: Iterable[EventStream],
     select: Select = "nearest",
+    weights: Weights = "int16",
     progress: Progress = lambda events: None,
 ) -> VerifyReport:
     """Run the emitted C and the twin over every event, frozen and learning, and compare all they hold.
+
+    Learning needs int16 weights; with int8 there is only the frozen mode.
 
     `recordings` is iterated once; surfaces are reset before each, learning goes on across them. A
     mode stops at its first difference. `progress` is called with the events done since the last call.
     Raises FeastError if the model cannot be quantised or there is no C compiler.
     """
     quant, _ = quantise(model)
-    runs = {
-        name: _Run(quant, Options(learning, select))
-        for name, learning in (("frozen", False), ("learning", True))
-    }
+    runs = {"frozen": _Run(quant, Options(False, select, weights))}
+    if weights == "int16":
+        runs["learning"] = _Run(quant, Options(True, select))
     reference = FloatFeast(model, dtype=np.float64)
-    nearest = Twin(quant, Options())
+    nearest = Twin(quant, Options(weights=weights))
     agreement = Agreement(0, 0, 0, 0)
     for stream in recordings:
         for run in runs.values():
@@ -200,7 +202,7 @@ def _agreement(
     scores = reference.scores(events)
     compared = scores.winner >= 0
     same = (scores.winner == twin.step(events))[compared]
-    bound = cosine_bound(model, quant, scores.norm[compared])
+    bound = cosine_bound(model, quant, scores.norm[compared], twin.options.weights)
     untied = (scores.best - scores.second)[compared] > 2.0 * bound
     return Agreement(
         compared=int(compared.sum()),

@@ -22,7 +22,13 @@ from codegen.render import render
 from codegen.twin import Twin
 from tests.networks import event_streams, make_events, make_model, models
 
-OPTIONS = [Options(), Options(select="threshold"), Options(learning=True), Options(True, "threshold")]
+OPTIONS = [
+    Options(),
+    Options(select="threshold"),
+    Options(learning=True),
+    Options(True, "threshold"),
+    Options(select="threshold", weights="int8"),
+]
 SENSOR = Sensor(13, 9)
 KERNELS: tuple[Kernel, ...] = ("portable", "dsp", "vector")
 """Kernels for a core's packed or vector instructions have plain C beside them, which runs here."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from host.commands.options import BoardOption, JsonOption, LearningOption, SelectOption
+from host.commands.options import BoardOption, JsonOption, LearningOption, SelectOption, WeightsOption
 from host.console import count, percent, print_facts, print_json
 
 
@@ -26,6 +26,7 @@ def build(
     ] = None,
     learning: LearningOption = False,
     select: SelectOption = "nearest",
+    weights: WeightsOption = "int16",
     driver: Annotated[
         Path | None,
         typer.Option("--driver", metavar="DIR", help="C files that feed events, instead of the serial link."),
@@ -35,7 +36,7 @@ def build(
     """Build the firmware with PlatformIO.
 
     The project is the folder firmware/; `pio run -e NAME` there gives the same bytes. The options
-    --learning and --select are for MODEL.
+    --learning, --select and --weights are for MODEL.
 
     Example: codegen build --board mps2_an386 model.npz
     """
@@ -48,10 +49,10 @@ def build(
 
     target = get_board(board)
     if model is not None:
-        emit_for_board(load_model(model), target, Options(learning, select))
-    elif learning or select != "nearest":
+        emit_for_board(load_model(model), target, Options(learning, select, weights))
+    elif learning or select != "nearest" or weights != "int16":
         raise FeastError(
-            "--learning and --select belong to emission: give MODEL too, or emit with them first"
+            "--learning, --select and --weights belong to emission: give MODEL too, or emit with them first"
         )
     built = build_firmware(target, driver=driver)
     if as_json:

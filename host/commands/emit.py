@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from host.commands.options import BoardOption, JsonOption, LearningOption, ModelArgument, SelectOption
+from host.commands.options import (
+    BoardOption,
+    JsonOption,
+    LearningOption,
+    ModelArgument,
+    SelectOption,
+    WeightsOption,
+)
 from host.console import count, print_facts, print_json
 
 
@@ -25,6 +32,7 @@ def emit(
     ] = None,
     learning: LearningOption = False,
     select: SelectOption = "nearest",
+    weights: WeightsOption = "int16",
     as_json: JsonOption = False,
 ) -> None:
     """Write a model as a self-contained C library.
@@ -41,7 +49,7 @@ def emit(
     from host.build import PROJECT
 
     quant, _ = quantise(load_model(model))
-    plan = make_plan(quant, get_board(board), Options(learning, select))
+    plan = make_plan(quant, get_board(board), Options(learning, select, weights))
     emission = write(render(plan), output or PROJECT / "lib" / "feast")
     if as_json:
         print_json(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from host.commands.options import BoardOption, JsonOption, LearningOption, SelectOption
+from host.commands.options import BoardOption, JsonOption, LearningOption, SelectOption, WeightsOption
 from host.console import count, note, print_facts, print_json
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def flash(
     ] = None,
     learning: LearningOption = False,
     select: SelectOption = "nearest",
+    weights: WeightsOption = "int16",
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -81,9 +82,9 @@ def flash(
             print(command)
         return
     if model is not None:
-        emit_for_board(load_model(model), target, Options(learning, select))
-    elif learning or select != "nearest":
-        raise FeastError("--learning and --select belong to emission: give MODEL too")
+        emit_for_board(load_model(model), target, Options(learning, select, weights))
+    elif learning or select != "nearest" or weights != "int16":
+        raise FeastError("--learning, --select and --weights belong to emission: give MODEL too")
     built = build(target)
     manifest = json.loads((PROJECT / "lib" / "feast" / "manifest.json").read_text(encoding="utf-8"))
     note(f"flash: {shlex.join(plan.command)}")

@@ -12,6 +12,7 @@ from codegen.errors import FeastError
 from codegen.model import Sensor
 
 SelectName = Literal["nearest", "threshold"]
+WeightsName = Literal["int16", "int8"]
 
 ModelArgument = Annotated[
     Path, typer.Argument(metavar="MODEL", help="Model file written by `codegen train`.")
@@ -32,6 +33,10 @@ LearningOption = Annotated[
 SelectOption = Annotated[
     SelectName,
     typer.Option("--select", help="Frozen features: the nearest wins, or only those within their threshold."),
+]
+WeightsOption = Annotated[
+    WeightsName,
+    typer.Option("--weights", help="Frozen features: int8 halves their tables and costs some agreement."),
 ]
 SensorOption = Annotated[
     str | None,

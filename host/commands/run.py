@@ -13,6 +13,7 @@ from host.commands.options import (
     ModelArgument,
     SelectOption,
     SkipOption,
+    WeightsOption,
 )
 from host.console import count, note, print_facts, print_json, progress
 
@@ -34,6 +35,7 @@ def run(
     ] = None,
     learning: LearningOption = False,
     select: SelectOption = "nearest",
+    weights: WeightsOption = "int16",
     skip_bad_events: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,7 +58,7 @@ def run(
     if limit is not None:
         source = source.pick(range(min(limit, len(source))))
     with progress("run: recordings") as report:
-        outcome = run_on_board(network, target, source, Options(learning, select), progress=report)
+        outcome = run_on_board(network, target, source, Options(learning, select, weights), progress=report)
     if as_json:
         print_json(
             {

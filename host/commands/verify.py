@@ -12,6 +12,7 @@ from host.commands.options import (
     SelectOption,
     SkipOption,
     SourceArgument,
+    WeightsOption,
 )
 from host.console import count, note, percent, print_facts, print_json, progress, tracked
 
@@ -28,6 +29,7 @@ def verify(
         int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N recordings.")
     ] = None,
     select: SelectOption = "nearest",
+    weights: WeightsOption = "int16",
     skip_bad_events: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -46,7 +48,7 @@ def verify(
     if limit is not None:
         recordings = recordings.pick(range(min(limit, len(recordings))))
     with progress("verify: recordings") as report:
-        outcome = compare(network, tracked(recordings, report), select)
+        outcome = compare(network, tracked(recordings, report), select, weights)
     agreement = outcome.agreement
     if as_json:
         print_json(

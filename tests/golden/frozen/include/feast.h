@@ -1,5 +1,5 @@
 /* FEAST 8x6, 3 features of 3x3: public interface.
- * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build 3c29b195ac138404. */
+ * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build f2aa9e3bed0f2ba2. */
 
 #ifndef FEAST_H
 #define FEAST_H
@@ -29,8 +29,8 @@ extern "C" {
 /* The model this was generated from, and what a host must agree with to talk to it: geometry, options,
  * number formats and link protocol. */
 #define FEAST_MODEL_ID "2ce85ac37437e324e28589cc45eedf8c278b288fe8947a84b4ce13227977e274"
-#define FEAST_BUILD_ID "3c29b195ac138404"
-#define FEAST_BUILD_ID_BYTES { 0x3c, 0x29, 0xb1, 0x95, 0xac, 0x13, 0x84, 0x04 }
+#define FEAST_BUILD_ID "f2aa9e3bed0f2ba2"
+#define FEAST_BUILD_ID_BYTES { 0xf2, 0xaa, 0x9e, 0x3b, 0xed, 0x0f, 0x2b, 0xa2 }
 
 #define FEAST_SENSOR_WIDTH 8
 #define FEAST_SENSOR_HEIGHT 6

@@ -1,5 +1,5 @@
 /* FEAST 8x6, 3 features of 3x3: what its source files share.
- * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build 3c29b195ac138404. */
+ * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build f2aa9e3bed0f2ba2. */
 
 #ifndef FEAST_INTERNAL_H
 #define FEAST_INTERNAL_H
@@ -15,6 +15,7 @@
 #define FEAST_STRIDE 12 /* cells of a surface row with its margins, whole words of the kernel */
 
 /* Weights lie in blocks of FEAST_GROUP features, two weights to a word; the kernel's header has the rest. */
+#define FEAST_WEIGHT_FRACTION 15u /* bits behind the point */
 #define FEAST_GROUP 4
 #define FEAST_BLOCKS 1 /* of a bank; the last one may have unused places */
 #define FEAST_BLOCK_WORDS 24

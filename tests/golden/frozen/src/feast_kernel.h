@@ -1,5 +1,5 @@
 /* FEAST 8x6, 3 features of 3x3: inner loops, portable kernel.
- * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build 3c29b195ac138404. */
+ * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build f2aa9e3bed0f2ba2. */
 
 #ifndef FEAST_KERNEL_H
 #define FEAST_KERNEL_H
@@ -22,6 +22,12 @@ static inline uint32_t feast_word_of(uint32_t feature, uint32_t i)
 static inline uint32_t feast_lane_of(uint32_t i)
 {
     return i % FEAST_SIDE % 2u;
+}
+
+static inline int32_t feast_weight(const feast_pair_t *weights, uint32_t feature, uint32_t i)
+{
+    const feast_pair_t pair = weights[feast_word_of(feature, i)];
+    return feast_lane_of(i) == 0u ? feast_lane0(pair) : feast_lane1(pair);
 }
 
 /* The patch around an event: `rows` rows of FEAST_SIDE cells, FEAST_STRIDE apart, read where they lie.

@@ -1,5 +1,5 @@
 /* FEAST 8x6, 3 features of 3x3: packed arithmetic on two 16-bit lanes.
- * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build 3c29b195ac138404. */
+ * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build f2aa9e3bed0f2ba2. */
 
 #ifndef FEAST_SIMD_H
 #define FEAST_SIMD_H
@@ -53,6 +53,23 @@ static inline feast_pair_t feast_load_pair(const int16_t *at)
     feast_pair_t pair;
     FEAST_COPY(&pair, at, sizeof pair);
     return pair;
+#endif
+}
+
+/* The word of narrow weights as two pairs: octets 0 and 2, octets 1 and 3, each widened with its sign. */
+static inline feast_two_t feast_widen(uint32_t word)
+{
+#if FEAST_HAS_DSP
+    return (feast_two_t){
+        .first = (feast_pair_t)__sxtb16((int8x4_t)word),
+        .second = (feast_pair_t)__sxtb16((int8x4_t)((word >> 8) | (word << 24))),
+    };
+#else
+    const uint32_t lane0 = (uint32_t)(int32_t)(int8_t)(word & 0xFFu);
+    const uint32_t lane1 = (uint32_t)(int32_t)(int8_t)((word >> 8) & 0xFFu);
+    const uint32_t lane2 = (uint32_t)(int32_t)(int8_t)((word >> 16) & 0xFFu);
+    const uint32_t lane3 = (uint32_t)(int32_t)(int8_t)(word >> 24);
+    return (feast_two_t){ .first = (lane0 & 0xFFFFu) | (lane2 << 16), .second = (lane1 & 0xFFFFu) | (lane3 << 16) };
 #endif
 }
 

@@ -1,5 +1,5 @@
 /* FEAST 8x6, 3 features of 3x3: signals and snapshot.
- * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build 3c29b195ac138404. */
+ * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build f2aa9e3bed0f2ba2. */
 
 #include "feast_kernel.h"
 
@@ -62,8 +62,7 @@ static uint16_t counter_word(const feast_t *self, uint32_t index)
 uint16_t feast_snapshot_word(const feast_t *self, uint32_t index)
 {
     if (index < FEAST_FEATURES * FEAST_DIMS) {
-        const uint32_t i = index % FEAST_DIMS;
-        return word_of(feast_weights_of(self)[feast_word_of(index / FEAST_DIMS, i)], feast_lane_of(i));
+        return (uint16_t)feast_weight(feast_weights_of(self), index / FEAST_DIMS, index % FEAST_DIMS);
     }
     index -= FEAST_FEATURES * FEAST_DIMS;
     if (index < 2u * FEAST_FEATURES) {

@@ -1,5 +1,5 @@
 /* FEAST 8x6, 6 features of 3x3: time, surface and selection.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 683cc49aceb0a481. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 1d063eeff62ca148. */
 
 #include "feast_learn.h"
 
@@ -126,7 +126,7 @@ static winner_t nearest(const feast_t *self, uint32_t bank, const feast_patch_t 
 
 static inline bool in_range(int32_t dot, int32_t threshold, feast_norm_t norm)
 {
-    return dot * ((int64_t)1 << (15u + norm.k)) >= (int64_t)threshold * (int64_t)norm.r;
+    return dot * ((int64_t)1 << (30u - FEAST_WEIGHT_FRACTION + norm.k)) >= (int64_t)threshold * (int64_t)norm.r;
 }
 
 /* The nearest feature of a bank among those in range of their selection thresholds. */

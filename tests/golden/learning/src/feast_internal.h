@@ -1,5 +1,5 @@
 /* FEAST 8x6, 6 features of 3x3: what its source files share.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 683cc49aceb0a481. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 1d063eeff62ca148. */
 
 #ifndef FEAST_INTERNAL_H
 #define FEAST_INTERNAL_H
@@ -15,6 +15,7 @@
 #define FEAST_STRIDE 8 /* cells of a surface row with its margins, whole words of the kernel */
 
 /* Weights lie in blocks of FEAST_GROUP features, two weights to a word; the kernel's header has the rest. */
+#define FEAST_WEIGHT_FRACTION 15u /* bits behind the point */
 #define FEAST_GROUP 4
 #define FEAST_BLOCKS 1 /* of a bank; the last one may have unused places */
 #define FEAST_BLOCK_WORDS 24

@@ -1,5 +1,5 @@
 /* FEAST 8x6, 6 features of 3x3: learning.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 683cc49aceb0a481. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 1d063eeff62ca148. */
 
 #include "feast_learn.h"
 
@@ -10,8 +10,7 @@ static uint64_t squared_norm(const feast_t *self, uint32_t feature)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < FEAST_DIMS; i++) {
-        const feast_pair_t pair = self->weights[feast_word_of(feature, i)];
-        const int64_t weight = feast_lane_of(i) != 0u ? feast_lane1(pair) : feast_lane0(pair);
+        const int64_t weight = feast_weight(self->weights, feature, i);
         sum += (uint64_t)(weight * weight);
     }
     return sum;

@@ -1,5 +1,5 @@
 /* FEAST 8x6, 6 features of 3x3: signals and snapshot.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 683cc49aceb0a481. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 1d063eeff62ca148. */
 
 #include "feast_kernel.h"
 
@@ -62,8 +62,7 @@ static uint16_t counter_word(const feast_t *self, uint32_t index)
 uint16_t feast_snapshot_word(const feast_t *self, uint32_t index)
 {
     if (index < FEAST_FEATURES * FEAST_DIMS) {
-        const uint32_t i = index % FEAST_DIMS;
-        return word_of(feast_weights_of(self)[feast_word_of(index / FEAST_DIMS, i)], feast_lane_of(i));
+        return (uint16_t)feast_weight(feast_weights_of(self), index / FEAST_DIMS, index % FEAST_DIMS);
     }
     index -= FEAST_FEATURES * FEAST_DIMS;
     if (index < 2u * FEAST_FEATURES) {
