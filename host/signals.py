@@ -7,7 +7,7 @@ equally often, whatever they have learned. The approach to that law is what tell
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -35,6 +35,9 @@ class Signals:
     """(windows, features): hits of each feature."""
     thresholds: Float64Array
     """(windows, features): thresholds at the end of the window, cosine."""
+    weight_change: Float64Array = field(default_factory=lambda: np.empty(0))
+    """(windows,): L2 distance a feature moved within the window, root mean square over the features;
+    NaN where weights were not recorded."""
 
     @property
     def events(self) -> Int64Array:
@@ -95,6 +98,8 @@ class SignalsRecorder:
         self._misses: list[int] = []
         self._wins: list[Int64Array] = []
         self._thresholds: list[Float64Array] = []
+        self._changes: list[float] = []
+        self._weights: Float64Array | None = None
         self._open_window()
 
     @property
@@ -102,11 +107,16 @@ class SignalsRecorder:
         """Compared events until the open window is full; never 0."""
         return WINDOW - int(self._hits.sum()) - self._missed
 
-    def record(self, results: Results, thresholds: Float64Array) -> None:
-        """Note the results of a chunk and the (features,) thresholds after it."""
+    def begin(self, weights: Float64Array) -> None:
+        """Note the (features, D) weights before the first event, for the change of the first window."""
+        self._weights = weights
+
+    def record(self, results: Results, thresholds: Float64Array, weights: Float64Array | None = None) -> None:
+        """Note the results of a chunk, the (features,) thresholds and (features, D) weights after it."""
         self._hits += np.bincount(results[results >= 0], minlength=self._features)
         self._missed += int(np.count_nonzero(results == MISS))
         self._last_thresholds = thresholds
+        self._last_weights = weights
         if self.remaining <= 0:
             self._close_window()
 
@@ -114,12 +124,19 @@ class SignalsRecorder:
         """Everything recorded. A window still open becomes the last row."""
         if self.remaining < WINDOW:
             self._close_window()
-        shape = (len(self._compared), self._features)
+        return self.recent(len(self._compared))
+
+    def recent(self, windows: int) -> Signals:
+        """The last full windows, at most so many; their events are counted from the first of them."""
+        last = slice(max(0, len(self._compared) - windows), None)
+        compared = np.array(self._compared[last], np.int64)
+        shape = (compared.size, self._features)
         return Signals(
-            np.array(self._compared, np.int64),
-            np.array(self._misses, np.int64),
-            np.array(self._wins, np.int64).reshape(shape),
-            np.array(self._thresholds, np.float64).reshape(shape),
+            compared,
+            np.array(self._misses[last], np.int64),
+            np.array(self._wins[last], np.int64).reshape(shape),
+            np.array(self._thresholds[last], np.float64).reshape(shape),
+            np.array(self._changes[last], np.float64),
         )
 
     def _open_window(self) -> None:
@@ -131,4 +148,12 @@ class SignalsRecorder:
         self._misses.append(self._missed)
         self._wins.append(self._hits)
         self._thresholds.append(self._last_thresholds)
+        self._changes.append(self._change())
+        self._weights = self._last_weights
         self._open_window()
+
+    def _change(self) -> float:
+        if self._weights is None or self._last_weights is None:
+            return float("nan")
+        moved = np.linalg.norm(self._last_weights - self._weights, axis=1)
+        return float(np.sqrt((moved**2).mean()))

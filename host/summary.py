@@ -40,6 +40,7 @@ def model_report(model: Model, source: Source, shown: int, progress: Progress = 
         epochs=max(made.epochs, 1),
         seed=made.seed,
         arithmetic=made.arithmetic,
+        max_events=made.events,
         progress=progress,
     )
     same = again.model.model_id == model.model_id

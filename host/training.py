@@ -16,6 +16,7 @@ from codegen.quantise import quantise
 from codegen.records import Events, Results
 from codegen.twin import Twin
 from host.console import Progress, silent
+from host.convergence import SPAN, settled
 from host.datasets import Source
 from host.feast import FloatFeast, initial_model
 from host.signals import Signals, SignalsRecorder
@@ -33,6 +34,10 @@ class Learner(Protocol):
     @property
     def thresholds(self) -> npt.NDArray[np.float64]:
         """(features,) copy, cosine."""
+
+    @property
+    def weights(self) -> npt.NDArray[np.float64]:
+        """(features, D) copy, rows of unit L2 norm."""
 
     def to_model(self, training: Training) -> Model:
         """Freeze what was learned."""
@@ -69,10 +74,14 @@ class FixedLearner:
         """float64 (features,): a copy of the thresholds, cosine."""
         return np.asarray(self._twin.thresholds / float(qformat.UNIT))
 
+    @property
+    def weights(self) -> npt.NDArray[np.float64]:
+        """float64 (features, D): a copy; with the small deviation from unit norm that Q15 has."""
+        return np.asarray(self._twin.weights / 2.0**qformat.WEIGHT_BITS)
+
     def to_model(self, training: Training) -> Model:
-        """Freeze what was learned; weights keep the small deviation from unit norm that Q15 has."""
-        weights = self._twin.weights / 2.0**qformat.WEIGHT_BITS
-        return Model(self._model.params, self._model.sensor, weights, self.thresholds, training)
+        """Freeze what was learned."""
+        return Model(self._model.params, self._model.sensor, self.weights, self.thresholds, training)
 
 
 def training_part(source: Source) -> Source:
@@ -87,9 +96,15 @@ def train(
     epochs: int = 1,
     seed: int = 0,
     arithmetic: Arithmetic = "float",
+    until_converged: bool = False,
+    max_events: int | None = None,
     progress: Progress = silent,
 ) -> TrainingResult:
     """Learn features from every recording of `training_part(source)`, `epochs` times.
+
+    `until_converged`: stop after the recording with which the signals have settled
+    (host.convergence); `epochs` is then the most. `max_events`: stop after the recording that brings
+    the events to this number, which repeats a training that stopped there.
 
     Each epoch takes the recordings in its own `training_order`; surfaces are reset before each,
     events are never reordered. `progress` counts recordings. Raises FeastError for parameters out
@@ -103,6 +118,7 @@ def train(
     start = initial_model(params, part.sensor, seed)
     learner: Learner = FixedLearner(start) if arithmetic == "fixed" else FloatFeast(start, learning=True)
     recorder = SignalsRecorder(params.features)
+    recorder.begin(learner.weights)
     events = skipped = done = 0
     for epoch in range(epochs):
         for stream in part.shuffled(seed, epoch):
@@ -111,6 +127,12 @@ def train(
             skipped += stream.skipped
             done += 1
             progress(done, epochs * len(part))
+            settled_now = until_converged and settled(recorder.recent(SPAN), params)
+            if settled_now or (max_events is not None and events >= max_events):
+                break
+        else:
+            continue
+        break
     signals = recorder.finish()
     if signals.compared.size == 0:
         raise FeastError(
@@ -118,7 +140,13 @@ def train(
             f"from its border; use border zero or a smaller radius"
         )
     training = Training(
-        part.spec, len(part), events, epochs, seed, arithmetic, miss_rate=signals.steady_miss_rate
+        part.spec,
+        min(done, len(part)),
+        events,
+        -(-done // len(part)),
+        seed,
+        arithmetic,
+        miss_rate=signals.steady_miss_rate,
     )
     return TrainingResult(learner.to_model(training), signals, skipped)
 
@@ -129,5 +157,5 @@ def _learn(learner: Learner, events: Events, recorder: SignalsRecorder) -> None:
     start = 0
     while start < events.size:
         chunk = events[start : start + recorder.remaining]
-        recorder.record(learner.step(chunk), learner.thresholds)
+        recorder.record(learner.step(chunk), learner.thresholds, learner.weights)
         start += chunk.size

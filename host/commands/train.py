@@ -48,6 +48,12 @@ def train(
     ] = DEFAULTS.border,
     epochs: Annotated[int, typer.Option(help="Passes over the recordings.")] = 1,
     seed: Annotated[int, typer.Option(help="Of the initial weights and the order of recordings.")] = 0,
+    until_converged: Annotated[
+        bool,
+        typer.Option(
+            "--until-converged", help="Stop once miss rate and thresholds rest; --epochs is the most."
+        ),
+    ] = False,
     fixed: Annotated[
         bool, typer.Option("--fixed", help="Learn in the integer twin, as the device would.")
     ] = False,
@@ -62,6 +68,7 @@ def train(
     Example: codegen train sim:digits -o model.npz --neurons 16 --tau-us 20000
     """
     from codegen.model import check_hyperparameters, save_model
+    from host.convergence import settled
     from host.datasets import open_source
     from host.training import train as learn
 
@@ -77,9 +84,12 @@ def train(
             epochs=epochs,
             seed=seed,
             arithmetic="fixed" if fixed else "float",
+            until_converged=until_converged,
             progress=report,
         )
     seconds = time.perf_counter() - start
+    if until_converged and not settled(outcome.signals, params):
+        note("codegen: not converged within the recordings; more --epochs may help")
     save_model(outcome.model, output)
     training, signals = outcome.model.training, outcome.signals
     if outcome.skipped:

@@ -1,0 +1,74 @@
+"""How well activation scores rank networks: Spearman correlation with the accuracy of a readout.
+
+    python -m benchmarks.activation_score SOURCE [--networks 32] [--seed 0]
+
+Networks are drawn at random over N, radius, tau, polarity and eta. Each is trained on all recordings
+(of a folder with splits: of its train part), scored on a tenth of them, and read out (ridge on 5x5
+overlapping cells, five-fold cross-validation) on all. docs/results.md holds the outcome.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from codegen.model import Hyperparameters
+from host.activation import activation_score
+from host.classifiers import accuracy
+from host.datasets import open_source
+from host.pooling import Pooling
+from host.training import train, training_part
+from host.vectors import feature_vectors
+
+
+def draw(generator: np.random.Generator) -> Hyperparameters:
+    """One network of the space that is searched."""
+    return Hyperparameters(
+        neurons=int(generator.choice([4, 8, 16, 32])),
+        radius=int(generator.choice([1, 2, 3, 5])),
+        tau_us=float(generator.choice([2e3, 1e4, 2e4, 5e4, 2e5])),
+        polarity=str(generator.choice(["merged", "separate", "signed"])),  # type: ignore[arg-type]
+        eta=float(generator.choice([1e-4, 1e-3, 1e-2])),
+    )
+
+
+def main() -> None:
+    """Print one row per network and the correlations, in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("source")
+    parser.add_argument("--networks", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1)
+    chosen = parser.parse_args()
+    source = training_part(open_source(chosen.source))
+    generator = np.random.default_rng(chosen.seed)
+    pooling = Pooling(grid=5, overlap=1.5)
+    rows = []
+    print("| N | radius | tau (ms) | polarity | eta | accuracy | separation | spread | richness |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    seen: set[Hyperparameters] = set()
+    while len(seen) < chosen.networks:
+        params = draw(generator)
+        if params in seen:
+            continue
+        seen.add(params)
+        model = train(source, params).model
+        score = activation_score(source, model, jobs=chosen.jobs)
+        vectors = feature_vectors(source, model, [pooling], jobs=chosen.jobs)
+        value = accuracy(vectors.values[0], vectors.labels, folds=5, seeds=(0,))
+        rows.append((value, score.separation, score.spread, score.richness))
+        print(
+            f"| {params.neurons} | {params.radius} | {params.tau_us / 1000:g} | {params.polarity} | "
+            f"{params.eta:g} | {100 * value:.1f} | {score.separation:.2f} | {score.spread:.3f} | {score.richness:.1f} |",
+            flush=True,
+        )
+    accuracies, *scores = np.array(rows, np.float64).T
+    print(f"\nSpearman over {len(rows)} networks, scores from {score.recordings} recordings:")
+    for name, values in zip(("separation", "spread", "richness"), scores, strict=True):
+        print(f"{name} {spearmanr(accuracies, values)[0]:.3f}")
+
+
+if __name__ == "__main__":
+    main()
