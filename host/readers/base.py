@@ -1,0 +1,138 @@
+"""What the readers of event files share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from codegen.errors import FeastError
+from codegen.model import Sensor
+from codegen.records import EVENT_DTYPE, Events
+
+BLOCK_BYTES: Final = 1 << 20
+"""Read at a time, about: what a reader holds of a file does not grow with it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """An event file whose header has been read."""
+
+    sensor: Sensor | None
+    """None if the file does not say."""
+    chunks: Callable[[], Iterator[Events]] = field(repr=False)
+    """Reads the events, EVENT_DTYPE, some 10,000 to a million at a time; each call begins anew.
+
+    Raises FeastError naming the file and the byte where it is damaged.
+    """
+
+    def read(self) -> Events:
+        """All events at once."""
+        parts = list(self.chunks())
+        return np.concatenate(parts) if parts else np.zeros(0, EVENT_DTYPE)
+
+
+def fault(path: Path, at: int, problem: str) -> FeastError:
+    """The error for byte `at` of a file."""
+    return FeastError(f"{path}: byte {at}: {problem}")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The file, open for reading; a system error becomes a FeastError."""
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise FeastError(f"{path}: cannot read: {error.strerror or error}") from None
+
+
+def size_of(path: Path) -> int:
+    """Bytes of the file. Raises FeastError if it is not there."""
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise FeastError(f"{path}: cannot read: {error.strerror}") from None
+
+
+def check_whole(path: Path, start: int, record_bytes: int, record: str) -> None:
+    """Raise FeastError unless the file from `start` on is whole records, and at least one."""
+    size = size_of(path)
+    left = (size - start) % record_bytes
+    if size <= start:
+        raise fault(path, size, f"the file ends before the first {record}")
+    if left:
+        raise fault(path, size - left, f"truncated: {left} of the {record_bytes} bytes of the last {record}")
+
+
+def blocks(path: Path, start: int, record_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset, bytes) of whole records from `start` to the end of the file."""
+    size = BLOCK_BYTES // record_bytes * record_bytes
+    with opened(path) as file:
+        file.seek(start)
+        while data := file.read(size):
+            yield start, data[: len(data) // record_bytes * record_bytes]
+            start += len(data)
+
+
+def header_lines(path: Path, mark: bytes, last: tuple[bytes, ...]) -> tuple[list[str], int]:
+    """Leading lines that begin with `mark`, without it, and the offset of what follows them.
+
+    A line equal to one of `last` ends the header.
+    """
+    lines: list[str] = []
+    with opened(path) as file:
+        at = 0
+        while (line := file.readline(4096)).startswith(mark):
+            at += len(line)
+            lines.append(line[len(mark) :].decode("latin-1").strip())
+            if line.strip() in last:
+                break
+        return lines, at
+
+
+def make_events(t_us: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, polarity: npt.ArrayLike) -> Events:
+    """EVENT_DTYPE from columns of one length."""
+    columns = [np.asarray(column) for column in (t_us, x, y, polarity)]
+    events = np.zeros(len(columns[0]), EVENT_DTYPE)
+    for name, column in zip(("t_us", "x", "y", "polarity"), columns, strict=True):
+        events[name] = column
+    return events
+
+
+def checked_columns(where: Callable[[int], FeastError], t_us: Any, x: Any, y: Any, polarity: Any) -> Events:
+    """Like `make_events` for numbers of any type; polarity may be 0 and 1 or -1 and 1.
+
+    Raises ``where(row)`` for the first row with a number that an event cannot hold.
+    """
+    columns = [np.asarray(column) for column in (t_us, x, y, polarity)]
+    limits = (2**63, 2**16, 2**16, 2)
+    for column, limit, lowest in zip(columns, limits, (0, 0, 0, -1), strict=True):
+        bad = ~((column >= lowest) & (column < limit))
+        if bad.any():
+            raise where(int(np.argmax(bad)))
+    return make_events(columns[0], columns[1], columns[2], columns[3] > 0)
+
+
+class Unwrapper:
+    """Makes times of `bits` bits into times that do not wrap; holds its place from chunk to chunk."""
+
+    def __init__(self, bits: int) -> None:
+        self._period = 1 << bits
+        self._last = 0
+        self._epoch = 0
+
+    def __call__(self, times: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """int64 (n,): `times` plus a period for each fall by more than half of one."""
+        values = times.astype(np.int64)
+        if not values.size:
+            return values
+        steps = np.diff(values, prepend=self._last)
+        epochs = self._epoch + np.cumsum(steps < -self._period // 2)
+        self._last, self._epoch = int(values[-1]), int(epochs[-1])
+        return np.asarray(values + epochs * self._period)
