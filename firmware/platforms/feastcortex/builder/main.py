@@ -97,11 +97,13 @@ if driver:
     sources = [*board["sources"], "driver/main.c"]
     env.Append(
         CPPDEFINES=["FEAST_DRIVER"],
-        CPPPATH=[str(runtime_dir / "driver"), str(driver_dir)],
+        CPPPATH=[str(runtime_dir / "driver"), str(driver_dir), str(library / "include")],
         CCFLAGS=[f"-ffile-prefix-map={driver_dir}=driver"],
     )
     env.Replace(SRC_FILTER=["-<*>"])
+    # PlatformIO looks in the project's own sources only for the libraries it needs: name them here.
     env.BuildSources("$BUILD_DIR/driver", str(driver_dir), "+<*.c>")
+    env.BuildSources("$BUILD_DIR/feast", str(library / "src"), "+<*.c>")
 else:
     sources = [*board["sources"], *board["link_sources"]]
     env.Append(CPPDEFINES=list(board["link_defines"].items()))

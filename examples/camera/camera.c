@@ -1,0 +1,91 @@
+/* Events from a camera on a port of the board, instead of the serial link:
+ *
+ *     codegen build --board NAME MODEL --driver examples/camera
+ *
+ * The camera's interrupt reads an event and stores it in a ring; the main loop takes it from there. What stands in
+ * for the camera here is a vertical bar that moves to the right, and an interrupt that the program raises itself. */
+#include "driver.h"
+
+#define CAMERA_IRQ 5u /* of the port or DMA channel the camera is on */
+#define NVIC_ISER 0xE000E100u
+#define NVIC_ISPR 0xE000E200u
+#define RING_EVENTS 64u /* a power of two */
+#define STEP_US 500u
+
+void camera_output(const feast_event_t *event, int16_t result);
+
+typedef struct {
+    feast_event_t ring[RING_EVENTS];
+    volatile uint32_t stored;  /* written by the interrupt, counts freely */
+    volatile uint32_t taken;   /* written by the main loop */
+    volatile uint32_t dropped; /* the ring was full */
+    uint16_t x, y;             /* where the stand-in is */
+} camera_t;
+
+static camera_t camera;
+
+static void write_register(uint32_t address, uint32_t value)
+{
+    *(volatile uint32_t *)address = value;
+}
+
+/* Put the reading of your camera here: pixel and polarity from its port, time from a timer that counts
+ * microseconds. */
+static feast_event_t read_camera(void)
+{
+    const feast_event_t event = {
+        .t_us = (uint64_t)camera.x * STEP_US + camera.y, .x = camera.x % FEAST_SENSOR_WIDTH, .y = camera.y, .polarity = 1};
+    camera.y++;
+    if (camera.y == FEAST_SENSOR_HEIGHT) {
+        camera.y = 0;
+        camera.x++;
+    }
+    return event;
+}
+
+void driver_interrupt(uint32_t number)
+{
+    if (number != CAMERA_IRQ) {
+        return;
+    }
+    const feast_event_t event = read_camera();
+    if (camera.stored - camera.taken == RING_EVENTS) {
+        camera.dropped = camera.dropped + 1u;
+        return;
+    }
+    camera.ring[camera.stored % RING_EVENTS] = event;
+    camera.stored = camera.stored + 1u;
+}
+
+static bool next(void *context, feast_event_t *event)
+{
+    camera_t *self = context;
+    if (self->stored == self->taken) {
+        write_register(NVIC_ISPR, 1u << CAMERA_IRQ); /* the stand-in: a real camera raises its own interrupt */
+        return false;
+    }
+    *event = self->ring[self->taken % RING_EVENTS];
+    self->taken = self->taken + 1u;
+    return true;
+}
+
+/* Define this in another file to do something with the results. */
+__attribute__((weak)) void camera_output(const feast_event_t *event, int16_t result)
+{
+    (void)event;
+    (void)result;
+}
+
+static void result(void *context, const feast_event_t *event, int16_t id)
+{
+    (void)context;
+    camera_output(event, id);
+}
+
+const driver_t *driver_setup(feast_t *feast)
+{
+    static const driver_t driver = {.next = next, .result = result, .context = &camera};
+    (void)feast;
+    write_register(NVIC_ISER, 1u << CAMERA_IRQ);
+    return &driver;
+}
