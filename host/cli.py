@@ -10,7 +10,20 @@ from typing import NoReturn
 import typer
 
 from codegen.errors import FeastError
-from host.commands import bench, boards, build, doctor, emit, flash, report, run, train, verify
+from host.commands import (
+    bench,
+    boards,
+    build,
+    doctor,
+    emit,
+    flash,
+    report,
+    run,
+    state,
+    stream,
+    train,
+    verify,
+)
 from host.console import note
 
 FAILED = 2
@@ -27,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (train, emit, verify, build, run, report, boards, bench, flash, doctor):
+for command in (train, emit, verify, build, run, stream, state, report, boards, bench, flash, doctor):
     command.register(app)
 
 

@@ -1,0 +1,150 @@
+"""What can be streamed: sources of recordings, and cameras, by one name each.
+
+======================================  ============================================================
+``edvs:///dev/ttyUSB0?format=4``        a live eDVS camera; ``&baud=4000000``, ``&invert=1``
+``edvs://capture.edvs?format=2``        the same bytes, recorded in a file
+``genx320:///dev/ttyACM0``              rows of six 16-bit words as OpenMV's GenX320 gives them
+``genx320://capture.npz``               such rows recorded: ``.npz`` (array ``events``), ``.npy``, or raw
+======================================  ============================================================
+"""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import numpy as np
+
+from codegen.errors import FeastError
+from codegen.model import Sensor
+from codegen.records import Events
+from host.cameras import EDVS_SENSOR, GENX320_SENSOR, EdvsDecoder, Genx320Decoder
+from host.datasets import open_source
+from host.events import EventStream, check_events
+from host.port import Port, open_port
+from host.streaming import NO_EVENTS, Feed, Recorded
+
+EDVS_BAUD: Final = 4_000_000
+_READ_S: Final = 0.0
+_OPEN_S: Final = 5.0
+
+
+def recorded_feeds(
+    spec: str, sensor: Sensor, speed: float | None, limit: int | None, skip_bad_events: bool
+) -> tuple[Iterator[Feed], int]:
+    """Recordings of a source, in order, and how many events they have if that is known without reading.
+
+    Raises FeastError if there is no such source, or its sensor is larger than the device's.
+    """
+    source = open_source(spec, sensor if Path(spec).exists() else None, skip_bad_events)
+    if source.sensor.width > sensor.width or source.sensor.height > sensor.height:
+        raise FeastError(f"{spec}: has a {source.sensor} sensor, the device is built for {sensor}")
+    if limit is not None:
+        source = source.pick(range(min(limit, len(source))))
+    return (Recorded(stream, speed) for stream in source), 0
+
+
+class Live:
+    """A camera as a feed. ``dropped_events``: those outside the sensor or back in time, left out."""
+
+    replayable = False
+
+    def __init__(
+        self, name: str, port: Port, decode: Callable[[bytes], Events], sensor: Sensor, seconds: float | None
+    ) -> None:
+        self.name = name
+        self.dropped_events = 0
+        self.stop = False
+        """Set to end the stream."""
+        self._port, self._decode, self._sensor, self._seconds = port, decode, sensor, seconds
+        self._last_us = 0
+
+    def batches(self) -> Iterator[Events]:
+        """What has come; empty where nothing has. Ends after `seconds`, on `stop` and on Ctrl-C."""
+        limit = None if self._seconds is None else time.monotonic() + self._seconds
+        try:
+            while not self.stop and (limit is None or time.monotonic() < limit):
+                data = self._port.read(_READ_S)
+                yield self._good(self._decode(data)) if data else NO_EVENTS
+        except KeyboardInterrupt:
+            return
+
+    def _good(self, events: Events) -> Events:
+        kept = events[(events["x"] < self._sensor.width) & (events["y"] < self._sensor.height)]
+        if len(kept):
+            latest = np.maximum(np.maximum.accumulate(kept["t_us"]), np.uint64(self._last_us))
+            kept = kept[kept["t_us"] >= latest]
+        self.dropped_events += len(events) - len(kept)
+        if len(kept):
+            self._last_us = int(kept["t_us"][-1])
+        return kept
+
+
+@contextmanager
+def live_feed(
+    spec: str, sensor: Sensor, seconds: float | None = None, speed: float | None = None
+) -> Iterator[Any]:
+    """The feed called `spec` (see the module's table) while the block runs.
+
+    A capture in a file is given as a recording, at `speed`. Events off the device's `sensor` are left out of
+    a live source. Raises FeastError for an unknown name or option, or a port that cannot be opened.
+    """
+    scheme, _, rest = spec.partition("://")
+    where, _, query = rest.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    known = {"edvs": {"format", "invert", "baud"}, "genx320": {"invert", "baud"}}
+    if scheme not in known or not where:
+        raise FeastError(
+            f"{spec}: unknown live source; known: edvs://PORT, genx320://PORT, or a file instead"
+        )
+    for name in options.keys() - known[scheme]:
+        raise FeastError(f"{spec}: unknown option {name!r}; known: {', '.join(sorted(known[scheme]))}")
+    invert = _number(spec, options, "invert", 0, 1)
+    if scheme == "edvs":
+        mode = _number(spec, options, "format", 4, 4)
+        edvs = EdvsDecoder(mode, bool(invert))  # type: ignore[arg-type]
+        decode, camera = edvs.feed, EDVS_SENSOR
+    else:
+        decode, camera = Genx320Decoder(bool(invert)).feed, GENX320_SENSOR
+    path = Path(where)
+    if path.is_file() and not stat.S_ISCHR(path.stat().st_mode):
+        events = _read_capture(path, decode, Genx320Decoder(bool(invert)), scheme)
+        check_events(events, Sensor(max(camera.width, 1), max(camera.height, 1)), str(path))
+        yield Recorded(EventStream(events, camera, path.name, None), speed)
+        return
+    port = open_port(where, _number(spec, options, "baud", EDVS_BAUD, 100_000_000), _OPEN_S)
+    try:
+        if scheme == "edvs":
+            port.write(f"!E{mode}\nE+\n".encode())
+        yield Live(spec, port, decode, sensor, seconds)
+        if scheme == "edvs":
+            port.write(b"E-\n")
+    finally:
+        port.close()
+
+
+def _read_capture(
+    path: Path, decode: Callable[[bytes], Events], genx320: Genx320Decoder, scheme: str
+) -> Events:
+    if scheme == "genx320" and path.suffix in (".npz", ".npy"):
+        try:
+            loaded = np.load(path, allow_pickle=False)
+            rows = loaded["events"] if path.suffix == ".npz" else loaded
+        except (OSError, ValueError, KeyError) as error:
+            raise FeastError(f"{path}: not a GenX320 capture: {error}") from None
+        if rows.dtype != np.uint16 or rows.ndim != 2 or rows.shape[1] != 6:
+            raise FeastError(f"{path}: events are {rows.dtype} {rows.shape}, expected uint16 (n, 6)")
+        return genx320.decode(rows)
+    return decode(path.read_bytes())
+
+
+def _number(spec: str, options: dict[str, str], name: str, default: int, high: int) -> int:
+    text = options.get(name, str(default))
+    if not text.isdecimal() or int(text) > high:
+        raise FeastError(f"{spec}: {name}={text}: expected a whole number, at most {high}")
+    return int(text)

@@ -1,0 +1,258 @@
+"""Streams recordings or a live source through a device, over whatever happens to the link.
+
+A recording is a run of its own. When the device restarts or the connection breaks in the middle of one, the
+link is opened anew, the state learned up to the last recording boundary is put back, and the recording is
+replayed; results that were given out before are compared, not given out again. What cannot be replayed, a
+live source, ends with an error that says what was lost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+
+from codegen import wire
+from codegen.errors import FeastError
+from codegen.records import EVENT_DTYPE, Events, Results
+from host.events import EventStream
+from host.link import Link
+from host.port import LinkError
+from host.questions import Words
+from host.results import BATCH_EVENTS, Stretch, Summary
+
+NO_EVENTS: Final = np.empty(0, EVENT_DTYPE)
+_ATTEMPTS: Final = 4
+_RECONNECT_S: Final = 20.0
+_PAUSE_S: Final = 0.2
+
+Connect = Callable[[], Link]
+
+
+class Feed(Protocol):
+    """A recording, or a live source, to be streamed."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def replayable(self) -> bool:
+        """Whether `batches` gives the same events again."""
+        ...
+
+    def batches(self) -> Iterator[Events]:
+        """The events, from the beginning; an empty batch says that there are none yet."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A recording as a feed: as fast as it goes, or in its own time."""
+
+    stream: EventStream
+    speed: float | None = None
+    """1 is real time, 2 twice as fast; None as fast as the device takes it."""
+    clock: Callable[[], float] = time.monotonic
+
+    @property
+    def name(self) -> str:
+        return self.stream.name
+
+    @property
+    def replayable(self) -> bool:
+        return True
+
+    def batches(self) -> Iterator[Events]:
+        """What is due by now, at most BATCH_EVENTS at a time."""
+        events = self.stream.events
+        began, at = self.clock(), 0
+        times = events["t_us"]
+        while at < len(events):
+            end = len(events)
+            if self.speed is not None:
+                due_us = int(times[0]) + int((self.clock() - began) * 1e6 * self.speed)
+                end = int(np.searchsorted(times, np.uint64(due_us), side="right"))
+            end = min(end, at + BATCH_EVENTS)
+            yield events[at:end] if end > at else NO_EVENTS
+            at = max(at, end)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A stretch of a recording: events `first` on, and their results."""
+
+    recording: int
+    name: str
+    stretch: Stretch
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A recording that was streamed to its end, and what the device says about it."""
+
+    recording: int
+    name: str
+    summary: Summary
+
+
+class Streamer:
+    """Streams feeds over a link that may break.
+
+    ``resumed``: how often a recording was begun again. ``totals``: counters of all finished recordings, by
+    the names of `Summary.counters`.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        learning: bool = False,
+        initialise: bool = False,
+        attempts: int = _ATTEMPTS,
+        reconnect_s: float = _RECONNECT_S,
+    ) -> None:
+        """initialise: begin with the model's weights and thresholds, else with what the device has learned.
+
+        attempts: how often a recording is begun again without a new result in between. Raises FeastError if
+        the first connection fails, or if `learning` is asked of a device built without it.
+        """
+        self.learning = learning
+        """Of the next recording."""
+        self.resumed = 0
+        self.totals: Counter[str] = Counter()
+        self._connect, self._attempts, self._reconnect_s = connect, attempts, reconnect_s
+        self._initialise = initialise
+        self._link: Link | None = connect()
+        self._first_hello = self._link.hello
+        self._checkpoint: Words | None = None
+        self._state_id = self._first_hello.state_id
+        try:
+            if not initialise:
+                self._remember()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def link(self) -> Link:
+        """The link as it is now; raises LinkError while there is none."""
+        if self._link is None:
+            raise LinkError("the link is being opened again")
+        return self._link
+
+    def close(self) -> None:
+        """Close the port."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def stream(self, feeds: Iterable[Feed]) -> Iterator[Piece | Finished]:
+        """Give pieces in order, and after those of each recording its `Finished`.
+
+        Raises FeastError if a recording cannot be finished, saying what was lost.
+        """
+        for number, feed in enumerate(feeds):
+            yield from self._recording(number, feed)
+
+    def _recording(self, number: int, feed: Feed) -> Iterator[Piece | Finished]:
+        given = _Given(feed.name)
+        failures = 0
+        while True:
+            had = given.count
+            try:
+                link = self._restore()
+                given.begin_again()
+                run = link.stream(feed.batches(), learning=self.learning, initialise=self._initialise)
+                for stretch in run:
+                    fresh = given.take(stretch)
+                    if len(fresh):
+                        yield Piece(number, feed.name, fresh)
+                assert link.summary is not None
+                summary = link.summary
+                self._initialise = False
+                self._remember()
+                break
+            except LinkError as error:
+                self.close()
+                failures = failures + 1 if given.count == had else 1
+                if not feed.replayable:
+                    raise LinkError(
+                        f"{error}; {feed.name} is live and cannot be replayed: events after the first "
+                        f"{given.count} have no result"
+                    ) from None
+                if failures > self._attempts:
+                    raise LinkError(
+                        f"{error}; {feed.name} was begun {failures} times without getting past event "
+                        f"{given.count}: recordings after {number} were not streamed"
+                    ) from None
+                self.resumed += 1
+        self.totals.update(summary.counters)
+        yield Finished(number, feed.name, summary)
+
+    def _restore(self) -> Link:
+        """The link, opened again if need be, to a device that holds the state of the last boundary."""
+        if self._link is None:
+            self._link = self._reconnect()
+            hello = self._link.hello
+            hello.require(self._first_hello.build_id)
+            if not self._initialise and (hello.uploading or hello.state_id != self._state_id):
+                if self._checkpoint is None:
+                    raise FeastError(
+                        f"device came back with the learned state {hello.state_id:08x}, it had "
+                        f"{self._state_id:08x}: what it learned is lost, run again"
+                    )
+                self._link.write_state(self._checkpoint)
+        return self._link
+
+    def _reconnect(self) -> Link:
+        limit = time.monotonic() + self._reconnect_s
+        while True:
+            try:
+                return self._connect()
+            except LinkError:
+                if time.monotonic() > limit:
+                    raise
+            time.sleep(_PAUSE_S)
+
+    def _remember(self) -> None:
+        """Note the learned state at a boundary; fetch it where the device could lose it."""
+        link = self.link
+        self._state_id = link.hello.state_id
+        known = self._checkpoint is not None and wire.snapshot_digest(self._checkpoint) == self._state_id
+        if link.hello.learning and not known:
+            self._checkpoint = link.read_state()
+            self._state_id = wire.snapshot_digest(self._checkpoint)
+
+
+class _Given:
+    """Results of a recording that were given out, against those of its replay."""
+
+    def __init__(self, name: str) -> None:
+        self.count = 0
+        self._name = name
+        self._digest = 0
+        self._replayed = 0
+        self._replay_digest = 0
+
+    def begin_again(self) -> None:
+        """The next stretch is the first of the recording."""
+        self._replayed = self._replay_digest = 0
+
+    def take(self, stretch: Stretch) -> Stretch:
+        """What of a stretch is new. Raises FeastError if what is not new differs from before."""
+        old = min(max(self.count - stretch.first, 0), len(stretch))
+        if old:
+            self._replayed += old
+            self._replay_digest = wire.result_digest(stretch.results[:old], self._replay_digest)
+            if self._replayed == self.count and self._replay_digest != self._digest:
+                raise FeastError(
+                    f"{self._name}: the first {self.count} results differ in the replay: do not trust them"
+                )
+        results: Results = stretch.results[old:]
+        self.count += len(results)
+        self._digest = wire.result_digest(results, self._digest)
+        return Stretch(stretch.first + old, stretch.events[old:], results)
