@@ -25,14 +25,19 @@ def main() -> None:
     parser.add_argument("--neurons", type=int, default=64)
     parser.add_argument("--radius", type=int, default=3)
     parser.add_argument("--tau-us", type=float, default=20_000.0)
+    parser.add_argument("--eta", type=float, default=0.001)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--power", type=float, default=0.4)
     parser.add_argument("--grid", type=int, default=7)
     parser.add_argument("--folds", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1)
     chosen = parser.parse_args()
     source = training_part(open_source(chosen.source))
-    params = Hyperparameters(neurons=chosen.neurons, radius=chosen.radius, tau_us=chosen.tau_us)
-    pooling = Pooling(grid=chosen.grid, overlap=1.5, power=0.3)
-    table = stage_table(source, params, pooling, folds=chosen.folds, jobs=chosen.jobs)
+    params = Hyperparameters(
+        neurons=chosen.neurons, radius=chosen.radius, tau_us=chosen.tau_us, eta=chosen.eta
+    )
+    pooling = Pooling(grid=chosen.grid, overlap=1.5, power=chosen.power)
+    table = stage_table(source, params, pooling, folds=chosen.folds, seed=chosen.seed, jobs=chosen.jobs)
     print(f"{table.source}: {table.recordings} recordings, {table.folds} folds; features: {table.features}\n")
     print(table_text(table))
 
