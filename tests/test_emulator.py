@@ -45,7 +45,7 @@ ECHO_WINDOW = 256
 class Probe:
     """Talks to tests/port_probe/main.c. Its commands: e(count) echo, i() info, m(rounds) measure a loop
     of two instructions, r(rounds, count) the same while receiving, q(rounds) loop without reading,
-    s(bytes) use stack, a() fail an assertion, u() execute an undefined instruction.
+    w(times) sleep, s(bytes) use stack, a() fail an assertion, u() execute an undefined instruction.
     """
 
     def __init__(self, url: str) -> None:
@@ -139,6 +139,18 @@ def test_bytes_beyond_the_ring_are_counted_and_the_stream_recovers(name: str, pr
         assert len(junk) == 4 * board.rx_ring_bytes
         assert device.info()["rx_overruns"] == board.rx_ring_bytes
         assert device.echo(b"in step again") == b"in step again"
+
+
+@pytest.mark.parametrize("name", ["netduinoplus2", "lm3s6965evb", "bbcmicrobit"])
+def test_sleep_ends_by_itself_so_that_a_watchdog_is_fed(name: str, project: Path) -> None:
+    board = get_board(name)
+    with probe(board, project) as device:
+        device.ask("w", 2)  # nothing is sent meanwhile: without a bound this would never answer
+        empty = device.ask("m", 1)
+        ticks = device.ask("m", 1000) - empty
+        assert board.qemu
+        assert round(instructions(ticks, board.qemu.tick_hz)) == 2 * 999, "SysTick goes on as before"
+        assert device.echo(b"awake") == b"awake"
 
 
 def test_receiving_meanwhile_does_not_change_the_count(project: Path) -> None:

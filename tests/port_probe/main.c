@@ -92,6 +92,16 @@ __attribute__((noinline)) static uint32_t dig(uint32_t bytes)
     return bytes > sizeof hole ? dig(bytes - (uint32_t)sizeof hole) + hole[3] : hole[5];
 }
 
+/* Sleeps `times` times, nothing coming in; answers the ticks that took. */
+static uint32_t sleep(uint32_t times)
+{
+    const uint32_t before = port_ticks();
+    for (uint32_t i = 0; i < times; i++) {
+        port_idle();
+    }
+    return port_ticks() - before;
+}
+
 static void answer(uint8_t command)
 {
     switch (command) {
@@ -104,6 +114,7 @@ static void answer(uint8_t command)
         break;
     }
     case 'q': spin(get_word()); put_word(0u); break; /* reads nothing meanwhile */
+    case 'w': put_word(sleep(get_word())); break;
     case 's': put_word(dig(get_word())); break;
     case 'a': PORT_ASSERT(command != 'a'); break;
     case 'u': __asm volatile("udf #1"); break;
