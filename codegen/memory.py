@@ -7,14 +7,13 @@ from typing import Final
 
 from codegen import qformat
 from codegen.boards import Board, Kernel
+from codegen.code_size import code_bytes, stack_bytes
 from codegen.errors import FeastError
 from codegen.layout import make_layout
 from codegen.model import Hyperparameters, Sensor
 from codegen.options import Options
 
 _TYPE_BYTES: Final = {"uint64_t": 8, "uint32_t": 4, "int32_t": 4, "uint16_t": 2, "int16_t": 2, "bool": 1}
-_CODE_BYTES: Final = {False: 2560, True: 5120}
-"""Room kept for the library's code, by learning."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,8 @@ class Budget:
     """Constant tables in flash."""
     flash: int
     """Tables and code."""
+    stack: int
+    """Of ``feast_step`` and what it calls."""
 
 
 def row_stride(params: Hyperparameters, sensor: Sensor, kernel: Kernel) -> int:
@@ -109,10 +110,11 @@ def struct_bytes(members: tuple[Member, ...]) -> int:
 def budget(params: Hyperparameters, sensor: Sensor, options: Options, kernel: Kernel) -> Budget:
     """RAM and flash of the library for a network of these parameters."""
     narrow = options.weights == "int8"
-    words = make_layout(params.neurons, params.banks, params.side, kernel, narrow).words
-    tables = 4 * words + 4 * params.features + 2 * qformat.MANTISSAS
+    layout = make_layout(params.neurons, params.banks, params.side, kernel, narrow)
+    tables = 4 * layout.words + 4 * params.features + 2 * qformat.MANTISSAS
     ram = struct_bytes(state_members(params, sensor, options, kernel))
-    return Budget(ram=ram, tables=tables, flash=tables + _CODE_BYTES[options.learning])
+    flash = tables + code_bytes(layout, options)
+    return Budget(ram=ram, tables=tables, flash=flash, stack=stack_bytes(layout, options))
 
 
 def fits(params: Hyperparameters, sensor: Sensor, options: Options, board: Board) -> bool:

@@ -78,6 +78,7 @@ class Plan:
     ram_bytes: int
     table_bytes: int
     flash_bytes: int
+    stack_bytes: int
     mantissas: npt.NDArray[np.uint16]
     weight_pairs: npt.NDArray[np.uint32]
     thresholds: npt.NDArray[np.int32]
@@ -175,6 +176,7 @@ def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) ->
         ram_bytes=size.ram,
         table_bytes=size.tables,
         flash_bytes=size.flash,
+        stack_bytes=size.stack,
         mantissas=quant.mantissas,
         weight_pairs=pack_weights(stored.values, layout),
         thresholds=quant.thresholds,

@@ -66,6 +66,8 @@ def _manifest(plan: Plan, files: dict[str, str]) -> str:
         "weights": "int8" if plan.narrow else "int16",
         "ram_bytes": plan.ram_bytes,
         "table_bytes": plan.table_bytes,
+        "flash_bytes": plan.flash_bytes,
+        "stack_bytes": plan.stack_bytes,
         "files": sorted(files),
         "command": "codegen emit MODEL"
         + ("" if plan.board == "host" else f" --board {plan.board}")

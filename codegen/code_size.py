@@ -1,0 +1,49 @@
+"""How much code and stack the emitted library takes, fitted to what GCC 12 makes of it at -O2.
+
+The fits are over radius 1 to 7 and 2 to 16 neurons for each kernel; tests/test_footprint.py holds
+them against the compiler and against a stored budget, within 256 bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from codegen.boards import Kernel
+from codegen.layout import VECTOR, Layout
+from codegen.options import Options
+
+Mode = Literal["nearest", "threshold", "learning"]
+
+_CODE: Final[dict[tuple[Kernel, Mode], tuple[float, float, float, float]]] = {
+    ("small", "nearest"): (1658, 0, 22.0, 72),
+    ("small", "threshold"): (1902, 0, 34.0, 36),
+    ("small", "learning"): (4115, 0, 54.2, -56),
+    ("portable", "nearest"): (1366, 0, 25.0, 4),
+    ("portable", "threshold"): (1717, 0, 29.5, 6),
+    ("portable", "learning"): (3396, 0, 37.8, 128),
+    ("dsp", "nearest"): (1301, 26.7, 8.0, -31),
+    ("dsp", "threshold"): (1533, 71.6, 8.9, -98),
+    ("dsp", "learning"): (3337, 13.1, 26.5, -232),
+    ("vector", "nearest"): (1537, -12.0, 6.3, 80),
+    ("vector", "threshold"): (1722, 32.0, 1.0, 24),
+    ("vector", "learning"): (2497, 66.0, 17.2, 28),
+}
+"""Bytes: a constant, one for each feature of a block, one for each word of a block's row, and one if the
+last block is not full. Fitted to the least largest error, 188 bytes."""
+_STACK: Final[dict[bool, int]] = {False: 144, True: 336}
+"""Deepest call chain of feast_step, by learning, without the patch that the vector kernel copies."""
+
+
+def code_bytes(layout: Layout, options: Options) -> int:
+    """Flash taken by the library's code on the cores of this kernel, without constant tables."""
+    mode: Mode = "learning" if options.learning else options.select
+    constant, per_feature, per_word, partial = _CODE[layout.kernel, mode]
+    row_words = layout.group * layout.pairs
+    rest = partial if layout.last_group < layout.group else 0
+    return round(constant + per_feature * layout.group + per_word * row_words + rest)
+
+
+def stack_bytes(layout: Layout, options: Options) -> int:
+    """Stack that `feast_step` and what it calls take at most."""
+    patch = 2 * VECTOR * layout.vectors if layout.kernel == "vector" else 0
+    return _STACK[options.learning] + patch

@@ -1,0 +1,102 @@
+"""Flash, RAM and stack that the plan predicts, against what the cross compiler and the linker make."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from codegen.boards import Kernel, get_board
+from codegen.options import Options
+from codegen.plan import Plan, make_plan
+from codegen.quantise import quantise
+from codegen.render import render
+from tests.firmware_project import needs_compiler
+from tests.networks import make_model
+
+pytestmark = [pytest.mark.firmware, needs_compiler]
+
+CORE_FLAGS: dict[Kernel, list[str]] = {
+    "small": ["-mcpu=cortex-m0", "-mfloat-abi=soft"],
+    "portable": ["-mcpu=cortex-m3", "-mfloat-abi=soft"],
+    "dsp": ["-mcpu=cortex-m4", "-mfloat-abi=soft"],
+    "vector": ["-mcpu=cortex-m55", "-mfloat-abi=hard"],
+}
+OPTIONS = [Options(), Options(select="threshold"), Options(learning=True), Options(weights="int8")]
+TOLERANCE_BYTES = 256
+BUDGET_BYTES: dict[tuple[Kernel, bool], int] = {
+    ("small", False): 2100,
+    ("small", True): 4900,
+    ("portable", False): 2150,
+    ("portable", True): 4600,
+    ("dsp", False): 2050,
+    ("dsp", True): 4850,
+    ("vector", False): 1800,
+    ("vector", True): 3350,
+}
+"""Code of the reference network, 16 features of 11x11, int16, nearest. Raising one is a decision."""
+
+
+def compile_all(plan: Plan, folder: Path) -> tuple[int, int, dict[str, int]]:
+    """(code bytes, table bytes, stack frame of each function) of the library for its kernel's core."""
+    code = tables = 0
+    frames: dict[str, int] = {}
+    for path, text in render(plan).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    for source in sorted((folder / "src").glob("*.c")):
+        target = folder / f"{source.stem}.o"
+        command = ["arm-none-eabi-gcc", *CORE_FLAGS[plan.kernel], "-mthumb", "-O2", "-std=c11"]
+        command += ["-ffreestanding", "-ffunction-sections", "-fdata-sections", "-fstack-usage"]
+        subprocess.run([*command, f"-I{folder / 'include'}", "-c", source, "-o", target], check=True)
+        sizes = subprocess.run(["arm-none-eabi-size", target], capture_output=True, text=True, check=True)
+        text_bytes = int(sizes.stdout.splitlines()[1].split()[0])
+        if source.stem == "feast_tables":
+            tables += text_bytes
+        else:
+            code += text_bytes
+        for line in target.with_suffix(".su").read_text().splitlines():
+            where, frame, kind = line.split("\t")
+            assert kind == "static"
+            frames[where.split(":")[-1]] = int(frame)
+    return code, tables, frames
+
+
+def deepest(frames: dict[str, int]) -> int:
+    """Frame of feast_step and of the deepest chain it can call."""
+    learning = sum(frames.get(name, 0) for name in ("feast_learn_hit", "feast_move_rows"))
+    aging = frames.get("age_all_rows", 0) + frames.get("age_row", 0)
+    return frames["feast_step"] + max(learning, aging, frames.get("feast_dots", 0))
+
+
+@pytest.mark.parametrize("kernel", CORE_FLAGS)
+@pytest.mark.parametrize("options", OPTIONS, ids=["nearest", "threshold", "learning", "int8"])
+def test_plan_predicts_flash_and_stack(tmp_path: Path, kernel: Kernel, options: Options) -> None:
+    for index, (radius, neurons) in enumerate([(5, 16), (2, 16), (3, 7)]):
+        quant, _ = quantise(make_model(radius=radius, neurons=neurons))
+        plan = make_plan(quant, None, options, kernel)
+        code, tables, frames = compile_all(plan, tmp_path / str(index))
+        assert tables == plan.table_bytes
+        assert abs(code + tables - plan.flash_bytes) <= max(TOLERANCE_BYTES, 0.02 * plan.flash_bytes)
+        assert 0 <= plan.stack_bytes - deepest(frames) <= TOLERANCE_BYTES
+
+
+@pytest.mark.parametrize(("kernel", "learning"), BUDGET_BYTES)
+def test_code_stays_within_its_budget(tmp_path: Path, kernel: Kernel, learning: bool) -> None:
+    plan = make_plan(quantise(make_model())[0], None, Options(learning), kernel)
+    code, _, _ = compile_all(plan, tmp_path)
+    assert code <= BUDGET_BYTES[kernel, learning]
+
+
+@pytest.mark.parametrize("learning", [False, True], ids=["frozen", "learning"])
+def test_state_has_the_predicted_size_on_a_32_bit_core(tmp_path: Path, learning: bool) -> None:
+    for name in ("bbcmicrobit", "mps2_an386", "mps3_an547"):
+        plan = make_plan(quantise(make_model(neurons=5, radius=2))[0], get_board(name), Options(learning))
+        compile_all(plan, tmp_path / name)
+        source = tmp_path / name / "size.c"
+        source.write_text(
+            f'#include "feast.h"\n_Static_assert(sizeof(feast_t) == {plan.ram_bytes}, "size");\n'
+        )
+        command = ["arm-none-eabi-gcc", *CORE_FLAGS[plan.kernel], "-mthumb", "-fsyntax-only"]
+        subprocess.run([*command, f"-I{tmp_path / name / 'include'}", source], check=True)
