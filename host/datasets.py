@@ -1,11 +1,11 @@
 """Sources of recordings: files, folders, tonic and the simulator, all named by one string.
 
 ==================================  =========================================================
-``path/to/00002.bin``               one recording, without a label
-``folder/<digit>/*.bin``            a labelled set in the layout of N-MNIST
+``path/to/00002.bin``               one recording, without a label; formats: host.readers
+``folder/<digit>/*``                a labelled set in the layout of N-MNIST
 ``folder/{train,test}/<digit>/…``   the same with splits; the folder itself is all of them
 ``folder/*.bin``                    recordings without labels
-``tonic:NMNIST?save_to=DIR``        through tonic; ``&train=false`` for the test split
+``tonic:NMNIST?save_to=DIR``        unpacked in DIR, else through tonic; ``&train=false``: the test split
 ``sim:digits?seed=0&count=200``     simulated, labelled with the digit
 ``sim:bars?seed=0&count=200``       simulated, labelled with the orientation
 ``sim:planes?seed=0&count=200``     simulated on 304x240 pixels, labelled with the silhouette
@@ -30,12 +30,12 @@ import numpy as np
 from codegen.errors import FeastError
 from codegen.model import Sensor
 from codegen.records import EVENT_DTYPE, Events
-from host import nmnist, synthetic
+from host import synthetic
 from host.events import EventStream, check_events, drop_bad_events
+from host.readers import SUFFIXES, open_recording
 
-BIN_SENSOR: Final = Sensor(34, 34)
-"""Sensor of a ``.bin`` file unless the user names another: N-MNIST's."""
 SPLITS: Final = ("train", "test")
+_TONIC_SENSORS: Final = {"NMNIST": Sensor(34, 34), "DVSGesture": Sensor(128, 128)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +53,8 @@ class Source:
     """What an error calls recording i, e.g. its path."""
     skip_bad_events: bool = False
     splits: Mapping[str, Source] = field(default_factory=dict, repr=False)
+    read_chunks: Callable[[int], Iterator[Events]] | None = field(default=None, repr=False)
+    """Raw events of recording i piece by piece, for files that may be larger than memory."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -71,6 +73,27 @@ class Source:
             raise FeastError(f"{self.where(index)}: no good event among {skipped}")
         return EventStream(events, self.sensor, self.names[index], self.labels[index], skipped)
 
+    def load_chunks(self, index: int) -> Iterator[EventStream]:
+        """Recording `index` piece by piece: the events of `load`, and its errors when it comes to them."""
+        pieces = self.read_chunks(index) if self.read_chunks else iter([self.read(index)])
+        after_us = seen = kept = skipped = 0
+        for events in pieces:
+            count = events.size
+            if self.skip_bad_events:
+                events, dropped = drop_bad_events(events, self.sensor, after_us)
+                skipped += dropped
+            else:
+                where = self.where(index)
+                check_events(events, self.sensor, where, first_index=seen, after_us=after_us)
+                dropped = 0
+            seen += count
+            kept += events.size
+            if events.size:
+                after_us = int(events["t_us"][-1])
+            yield EventStream(events, self.sensor, self.names[index], self.labels[index], dropped)
+        if kept == 0:
+            raise FeastError(f"{self.where(index)}: no good event among {skipped}")
+
     def split(self, name: str) -> Source:
         """The part of a folder called `name`. Raises FeastError if there is no such part."""
         if name not in self.splits:
@@ -79,7 +102,7 @@ class Source:
 
     def pick(self, indices: Sequence[int]) -> Source:
         """The recordings with these indices, in this order."""
-        chosen = tuple(indices)
+        chosen, pieces = tuple(indices), self.read_chunks
         return replace(
             self,
             names=tuple(self.names[i] for i in chosen),
@@ -87,6 +110,7 @@ class Source:
             read=lambda index: self.read(chosen[index]),
             where=lambda index: self.where(chosen[index]),
             splits={},
+            read_chunks=(lambda index: pieces(chosen[index])) if pieces else None,
         )
 
     def shuffled(self, seed: int, epoch: int = 0) -> Source:
@@ -128,7 +152,7 @@ def open_source(spec: str, sensor: Sensor | None = None, skip_bad_events: bool =
         )
     else:
         try:
-            source = _open_path(Path(spec), sensor or BIN_SENSOR)
+            source = _open_path(Path(spec), sensor)
         except OSError as error:
             raise FeastError(f"{spec}: cannot read: {error.strerror}") from None
     return _skipping(source) if skip_bad_events else source
@@ -145,11 +169,9 @@ Recordings = dict[Path, tuple[str, int | None]]
 """Files of one folder in order, each with its name and label."""
 
 
-def _open_path(path: Path, sensor: Sensor) -> Source:
+def _open_path(path: Path, sensor: Sensor | None) -> Source:
     full = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links to other names
     if path.is_file():
-        if path.suffix != ".bin":
-            raise FeastError(f"{path}: unknown format {path.suffix!r}; supported: .bin")
         return _files(full.name, sensor, {path: (path.name, None)})
     if not path.is_dir():
         raise FeastError(f"{path}: no such file or folder")
@@ -161,7 +183,7 @@ def _open_path(path: Path, sensor: Sensor) -> Source:
     return _files(name, sensor, _recordings(path))
 
 
-def _open_splits(name: str, sensor: Sensor, parts: Mapping[str, Recordings]) -> Source:
+def _open_splits(name: str, sensor: Sensor | None, parts: Mapping[str, Recordings]) -> Source:
     """All recordings of a folder with splits; a recording of the whole is named with its split."""
     every = {
         path: (f"{split}/{recording}", label)
@@ -172,19 +194,32 @@ def _open_splits(name: str, sensor: Sensor, parts: Mapping[str, Recordings]) -> 
     return replace(_files(name, sensor, every), splits=splits)
 
 
-def _files(spec: str, sensor: Sensor, recordings: Recordings) -> Source:
-    """Source over files, each with its name and label; refuses a damaged one before any is read."""
+def _files(spec: str, sensor: Sensor | None, recordings: Recordings) -> Source:
+    """Source over files of one sensor size, each with its name and label.
+
+    Opens them all, so a foreign or truncated one is refused before any is read.
+    """
     paths = tuple(recordings)
-    for path in paths:
-        nmnist.check_size(path)
+    files = [open_recording(path, sensor) for path in paths]
+    size = files[0].sensor or Sensor(1, 1)
+    for path, file in zip(paths, files, strict=True):
+        if file.sensor != size:
+            raise FeastError(f"{path}: has a {file.sensor} sensor, but {paths[0]} has {size}")
     return Source(
         spec=spec,
-        sensor=sensor,
+        sensor=size,
         names=tuple(name for name, _ in recordings.values()),
         labels=tuple(label for _, label in recordings.values()),
-        read=lambda index: nmnist.read_bin(paths[index]),
+        read=lambda index: files[index].read(),
         where=lambda index: str(paths[index]),
+        read_chunks=lambda index: files[index].chunks(),
     )
+
+
+def _event_files(folder: Path) -> list[Path]:
+    """Recordings of a folder, sorted; a text file is one only if it is called .csv."""
+    wanted = set(SUFFIXES) - {".txt"}
+    return sorted(each for each in folder.iterdir() if each.suffix.lower() in wanted and each.is_file())
 
 
 def _subfolder(folder: Path, name: str) -> Path | None:
@@ -194,17 +229,19 @@ def _subfolder(folder: Path, name: str) -> Path | None:
 
 def _recordings(folder: Path) -> Recordings:
     """Files of one folder, sorted, with their names and labels."""
-    loose = sorted(folder.glob("*.bin"))
+    loose = _event_files(folder)
     if loose:
         return {path: (path.name, None) for path in loose}
     found: Recordings = {}
-    classes = [each for each in folder.iterdir() if each.is_dir() and any(each.glob("*.bin"))]
+    classes = [each for each in folder.iterdir() if each.is_dir() and _event_files(each)]
     for each in sorted(classes, key=lambda each: (len(each.name), each.name)):
         if not (each.name.isascii() and each.name.isdigit()):
             raise FeastError(f"{each}: the folder of a class is named by its number, e.g. {folder / '0'}")
-        found |= {path: (f"{each.name}/{path.name}", int(each.name)) for path in sorted(each.glob("*.bin"))}
+        found |= {path: (f"{each.name}/{path.name}", int(each.name)) for path in _event_files(each)}
     if not found:
-        raise FeastError(f"{folder}: no recordings; expected <digit>/*.bin or <train|test>/<digit>/*.bin")
+        raise FeastError(
+            f"{folder}: no recordings; expected event files, <digit>/* or <train|test>/<digit>/*"
+        )
     return found
 
 
@@ -251,35 +288,47 @@ def _open_simulated(spec: str, name: str, options: Mapping[str, str]) -> Source:
 
 
 def _open_tonic(spec: str, name: str, options: Mapping[str, str]) -> Source:
-    if name != "NMNIST":
-        raise FeastError(f"{spec}: unknown tonic dataset {name!r}; supported: NMNIST")
+    if name not in _TONIC_SENSORS:
+        raise FeastError(f"{spec}: unknown tonic dataset {name!r}; supported: {', '.join(_TONIC_SENSORS)}")
     _check_options(spec, options, ("save_to", "train"))
     if not options.get("save_to"):
-        raise FeastError(f"{spec}: say where tonic keeps its data, e.g. tonic:NMNIST?save_to=data")
+        raise FeastError(f"{spec}: say where tonic keeps its data, e.g. tonic:{name}?save_to=data")
     train = options.get("train", "true").lower()
     if train not in ("true", "false"):
         raise FeastError(f"{spec}: train={options['train']!r}: expected true or false")
-    dataset = _load_tonic(spec, options["save_to"], train == "true")
-    labels = tuple(int(label) for label in dataset.targets)
+    public, sensor = f"tonic:{name}?train={train}", _TONIC_SENSORS[name]
+    unpacked = _unpacked(Path(options["save_to"]), "train" if train == "true" else "test")
+    if name == "NMNIST" and unpacked:
+        return _files(public, sensor, unpacked)
+    dataset = _load_tonic(spec, name, options["save_to"], train == "true")
     paths = [Path(path) for path in dataset.data]
     return Source(
-        spec=f"tonic:NMNIST?train={train}",
-        sensor=BIN_SENSOR,
+        spec=public,
+        sensor=sensor,
         names=tuple(f"{path.parent.name}/{path.name}" for path in paths),
-        labels=labels,
+        labels=tuple(int(label) for label in dataset.targets),
         read=lambda index: _from_tonic(dataset[index][0]),
         where=lambda index: str(paths[index]),
     )
 
 
-def _load_tonic(spec: str, save_to: str, train: bool) -> Any:
+def _unpacked(folder: Path, split: str) -> Recordings:
+    """N-MNIST as tonic unpacks it, read without tonic: it would ask for all 70,000 files and its archives."""
+    for root in (folder / "NMNIST", folder):
+        part = _subfolder(root, split)
+        if part is not None and any(part.glob("*/*.bin")):
+            return _recordings(part)
+    return {}
+
+
+def _load_tonic(spec: str, name: str, save_to: str, train: bool) -> Any:
     try:
         import tonic
     except ImportError as error:
         raise FeastError(f"{spec}: tonic cannot be imported ({error}); pip install tonic") from None
     try:
         with contextlib.redirect_stdout(sys.stderr):  # it announces its downloads
-            dataset = tonic.datasets.NMNIST(save_to=save_to, train=train)
+            dataset = getattr(tonic.datasets, name)(save_to=save_to, train=train)
     except (OSError, RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise FeastError(f"{spec}: tonic could not provide the data: {reason}") from None

@@ -121,10 +121,13 @@ def train(
     recorder.begin(learner.weights)
     events = skipped = done = 0
     for epoch in range(epochs):
-        for stream in part.shuffled(seed, epoch):
-            _learn(learner, stream.events, recorder)
-            events += stream.events.size
-            skipped += stream.skipped
+        ordered = part.shuffled(seed, epoch)
+        for index in range(len(ordered)):
+            learner.reset()
+            for piece in ordered.load_chunks(index):
+                _learn(learner, piece.events, recorder)
+                events += piece.events.size
+                skipped += piece.skipped
             done += 1
             progress(done, epochs * len(part))
             settled_now = until_converged and settled(recorder.recent(SPAN), params)
@@ -152,8 +155,7 @@ def train(
 
 
 def _learn(learner: Learner, events: Events, recorder: SignalsRecorder) -> None:
-    """Step one recording in chunks that end where windows of the signals do."""
-    learner.reset()
+    """Step events in chunks that end where windows of the signals do."""
     start = 0
     while start < events.size:
         chunk = events[start : start + recorder.remaining]

@@ -164,7 +164,7 @@ def test_skipping_bad_events_reaches_the_splits_and_needs_something_left(tmp_pat
         ("sim:digits?seed=-1", "seed='-1': expected a whole number from 0 to 4294967295"),
         ("sim:digits?count=0", "count='0': expected a whole number from 1 to 1000000"),
         ("sim:digits?count=", "count='': expected a whole number"),
-        ("tonic:DVSGesture?save_to=x", "unknown tonic dataset 'DVSGesture'; supported: NMNIST"),
+        ("tonic:NTIDIGITS?save_to=x", "unknown tonic dataset 'NTIDIGITS'; supported: NMNIST, DVSGesture"),
         ("tonic:NMNIST", "say where tonic keeps its data"),
         ("tonic:NMNIST?save_to=x&train=maybe", "train='maybe': expected true or false"),
         ("x" * 5000, "cannot read: File name too long"),
@@ -178,10 +178,10 @@ def test_specs_that_are_refused(spec: str, problem: str) -> None:
 
 
 def test_files_and_folders_that_are_refused(tmp_path: Path, classes: Path) -> None:
-    (tmp_path / "a.txt").touch()
-    with pytest.raises(FeastError, match=r"a.txt: unknown format '.txt'; supported: .bin"):
-        open_source(str(tmp_path / "a.txt"))
-    with pytest.raises(FeastError, match="notes: no recordings; expected <digit>"):
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(FeastError, match=r"a.mp4: unknown format '.mp4'; supported: .bin .raw"):
+        open_source(str(tmp_path / "a.mp4"))
+    with pytest.raises(FeastError, match="notes: no recordings; expected event files, <digit>"):
         open_source(str(classes / "notes"))
     with pytest.raises(FeastError, match="has a 34x34 sensor, not 10x10"):
         open_source("sim:bars", Sensor(10, 10))
