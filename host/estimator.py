@@ -1,0 +1,227 @@
+"""`host.Feast`: FEAST with scikit-learn's conventions, over recordings instead of rows.
+
+    from sklearn.pipeline import make_pipeline
+    from host import Feast, HistogramClassifier
+
+    pipeline = make_pipeline(Feast(neurons=16, sensor=(34, 34)), HistogramClassifier())
+    pipeline.fit(recordings, labels).score(others, their_labels)
+
+X is a sequence of recordings, each an EVENT_DTYPE array (codegen.records) in time order or an
+EventStream. `transform` gives each recording's feature events counted in grid cells.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from codegen.errors import FeastError
+from codegen.model import (
+    Border,
+    Hyperparameters,
+    Model,
+    Polarity,
+    Sensor,
+    Training,
+    check_hyperparameters,
+    load_model,
+    save_model,
+)
+from codegen.records import EVENT_DTYPE, MISS, Events, Results
+from host.events import EventStream, check_events
+from host.feast import FloatFeast, initial_model
+from host.pooling import Pooling, pool_sums
+
+Float64Array = npt.NDArray[np.float64]
+
+
+class Feast(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Learn features from recordings; transform recordings to pooled counts of feature events.
+
+    Parameters, with units: ``neurons`` (features per bank), ``radius`` (pixels; the context is a
+    square of 2 * radius + 1), ``tau_us`` (microseconds, decay of the time surface), ``eta``,
+    ``delta_i``, ``delta_e`` (learning rate, rise and fall of thresholds, in units of the cosine),
+    ``polarity`` (merged, separate or signed), ``border`` (zero or skip), ``sensor`` ((width, height)
+    in pixels), ``grid`` and ``overlap`` (cells a side, and how far they reach into each other, in
+    cells, 0 or 1 to 4), ``epochs`` (passes of `fit`), ``random_state`` (seed of the first weights).
+
+    Fitted: ``model_`` (codegen.model.Model: everything that `codegen emit` takes), ``thresholds_``
+    (features,), ``components_`` (features, D) of unit L2 norm, ``n_features_out_``.
+    Pickles as the model file, without code of its own; `partial_fit` goes on learning after that, too.
+    """
+
+    def __init__(
+        self,
+        neurons: int = 16,
+        radius: int = 5,
+        tau_us: float = 20_000.0,
+        eta: float = 0.001,
+        delta_i: float = 0.001,
+        delta_e: float = 0.003,
+        polarity: Polarity = "merged",
+        border: Border = "zero",
+        sensor: tuple[int, int] = (34, 34),
+        grid: int = 5,
+        overlap: float = 0.0,
+        epochs: int = 1,
+        random_state: int = 0,
+    ) -> None:
+        self.neurons = neurons
+        self.radius = radius
+        self.tau_us = tau_us
+        self.eta = eta
+        self.delta_i = delta_i
+        self.delta_e = delta_e
+        self.polarity = polarity
+        self.border = border
+        self.sensor = sensor
+        self.grid = grid
+        self.overlap = overlap
+        self.epochs = epochs
+        self.random_state = random_state
+
+    def fit(self, X: Sequence[Any], y: Any = None) -> Feast:
+        """Learn from all recordings in the order given, `epochs` times, from new weights; y is ignored.
+
+        Raises FeastError for a parameter out of range or a recording with a bad event.
+        """
+        if self.epochs < 1:
+            raise FeastError(f"epochs {self.epochs}: expected 1 or more")
+        for name in ("model_", "_counts"):
+            self.__dict__.pop(name, None)
+        for _ in range(self.epochs):
+            self.partial_fit(X)
+        return self
+
+    def partial_fit(self, X: Sequence[Any], y: Any = None) -> Feast:
+        """Go on learning with these recordings; surfaces are reset before each. y is ignored."""
+        params = self._params()
+        size = Sensor(*self.sensor)
+        start = self.model_ if hasattr(self, "model_") else initial_model(params, size, self.random_state)
+        if start.params != params or start.sensor != size:
+            raise FeastError("partial_fit: the parameters were changed since the last fit; use fit")
+        net = FloatFeast(start, learning=True)
+        recordings, events, compared, misses = getattr(self, "_counts", (0, 0, 0, 0))
+        for stream in self._checked(X):
+            net.reset()
+            results = net.step(stream)
+            recordings += 1
+            events += stream.size
+            compared += int(np.count_nonzero(results >= MISS))
+            misses += int(np.count_nonzero(results == MISS))
+        self._counts = (recordings, events, compared, misses)
+        rate = misses / max(compared, 1)
+        made = Training("recordings in memory", recordings, events, 1, self.random_state, "float", rate)
+        self.model_: Model = net.to_model(made)
+        return self
+
+    def transform(self, X: Sequence[Any]) -> Float64Array:
+        """(recordings, grid * grid * features): feature events per cell, features frozen, nearest wins."""
+        check_is_fitted(self, "model_")
+        pooling = Pooling(self.grid, overlap=self.overlap)
+        features = self.model_.params.features
+        rows = [
+            pool_sums(results, events, self.model_.sensor, features, pooling)
+            for events, results in self._steps(X)
+        ]
+        return np.array(rows).reshape(len(rows), self.n_features_out_)
+
+    def feature_events(self, X: Sequence[Any]) -> list[Results]:
+        """For each recording the (events,) int16 results: the winner of each event, or a code < 0."""
+        check_is_fitted(self, "model_")
+        return [results for _, results in self._steps(X)]
+
+    @property
+    def n_features_out_(self) -> int:
+        """Components of a transformed recording."""
+        return self.grid**2 * self.model_.params.features
+
+    @property
+    def components_(self) -> Float64Array:
+        """(features, D): the learned weights, rows of unit L2 norm."""
+        return self.model_.weights
+
+    @property
+    def thresholds_(self) -> Float64Array:
+        """(features,): selection thresholds, cosine."""
+        return self.model_.thresholds
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
+        """Names ``feast_<row>_<column>_<feature>`` of the transformed components."""
+        features = self.model_.params.features
+        cells = [(row, column) for row in range(self.grid) for column in range(self.grid)]
+        return np.array([f"feast_{r}_{c}_{n}" for r, c in cells for n in range(features)], dtype=object)
+
+    def save(self, path: Path) -> None:
+        """Write the model file that `codegen emit` and the other commands take."""
+        check_is_fitted(self, "model_")
+        save_model(self.model_, path)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.no_validation = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "model_" in state:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "model.npz"
+                save_model(state.pop("model_"), path)
+                state["_model_file"] = path.read_bytes()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        content = state.pop("_model_file", None)
+        super().__setstate__(state)
+        if content is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "model.npz"
+                path.write_bytes(content)
+                self.model_ = load_model(path)
+
+    def _params(self) -> Hyperparameters:
+        return check_hyperparameters(
+            Hyperparameters(
+                self.neurons,
+                self.radius,
+                float(self.tau_us),
+                float(self.eta),
+                float(self.delta_i),
+                float(self.delta_e),
+                self.polarity,
+                self.border,
+            )
+        )
+
+    def _checked(self, X: Sequence[Any]) -> list[Events]:
+        if isinstance(X, np.ndarray) and X.dtype == EVENT_DTYPE:
+            raise FeastError("X is one recording; expected a sequence of recordings: [events]")
+        size = Sensor(*self.sensor)
+        streams = []
+        for index, each in enumerate(X):
+            events = each.events if isinstance(each, EventStream) else each
+            if not isinstance(events, np.ndarray) or events.dtype != EVENT_DTYPE:
+                raise FeastError(f"X[{index}]: expected an array of EVENT_DTYPE (codegen.records)")
+            check_events(events, size, f"X[{index}]")
+            streams.append(events)
+        return streams
+
+    def _steps(self, X: Sequence[Any]) -> list[tuple[Events, Results]]:
+        net = FloatFeast(self.model_)
+        stepped = []
+        for events in self._checked(X):
+            net.reset()
+            stepped.append((events, net.step(events)))
+        return stepped
