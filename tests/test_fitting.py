@@ -1,0 +1,64 @@
+"""`codegen boards --fit`: what it says fits is what emission takes; one neuron more is what that refuses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from codegen.boards import load_boards
+from codegen.errors import FeastError
+from codegen.memory import check_fit
+from codegen.model import Hyperparameters, Sensor, save_model
+from codegen.options import Options
+from host.cli import execute
+from host.fitting import MOST_RESULTS, fit_boards
+from tests.networks import make_model
+
+BOARDS = load_boards()
+
+
+@pytest.mark.parametrize(
+    ("params", "sensor"),
+    [
+        (Hyperparameters(), Sensor(34, 34)),
+        (Hyperparameters(radius=3, polarity="separate", border="skip"), Sensor(128, 128)),
+        (Hyperparameters(radius=2), Sensor(346, 260)),
+    ],
+)
+def test_the_limit_is_where_emission_begins_to_refuse(params: Hyperparameters, sensor: Sensor) -> None:
+    for found in fit_boards(params, sensor):
+        for options, mode in ((Options(), found.frozen), (Options(learning=True), found.learning)):
+            board, most = BOARDS[found.name], mode.largest_neurons
+            if most:
+                check_fit(replace(params, neurons=most), sensor, options, board)
+            if most < MOST_RESULTS // params.banks:
+                with pytest.raises(FeastError, match=f"too large for {found.name}"):
+                    check_fit(replace(params, neurons=most + 1), sensor, options, board)
+            assert mode.fits == (most >= params.neurons)
+
+
+def test_small_parts_hold_what_they_are_meant_to() -> None:
+    found = {board.name: board for board in fit_boards(Hyperparameters(neurons=16), Sensor(34, 34))}
+    assert found["stm32vldiscovery"].frozen.fits, "8 KB of RAM"
+    assert found["bbcmicrobit"].learning.fits, "16 KB of RAM"
+    assert not found["stm32vldiscovery"].learning.fits
+    camera = {board.name: board for board in fit_boards(Hyperparameters(), Sensor(346, 260))}
+    assert camera["netduinoplus2"].frozen.largest_neurons == 0, "its surface alone takes 180 KB"
+    assert camera["pico"].frozen.fits
+
+
+def test_the_command_prints_for_people_and_for_programs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.npz"
+    save_model(make_model(neurons=16), path)
+    assert execute(["boards", "--fit", str(path), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [board["name"] for board in answer["boards"]] == list(BOARDS)
+    assert set(answer["boards"][0]["learning"]) == {"fits", "largest_neurons", "ram_bytes", "flash_bytes"}
+    assert execute(["boards", "--fit", str(path)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("stm32vldiscovery")]
+    assert line.split()[1::2] == ["fits", "no"]
