@@ -36,6 +36,7 @@ TINY = {
     "FAKE_RX_BYTES": "160u",
 }
 WIDE = {"FEAST_NEURONS": "300", "FEAST_SENSOR_WIDTH": "300", "FEAST_LEARNING": "0"}
+NEXT = wire.VERSION + 1
 Noise = Callable[[bytes], bytes]
 SOON = Patience(answer_s=0.05, max_answer_s=0.2, progress_s=5.0)
 
