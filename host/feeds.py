@@ -27,7 +27,8 @@ from host.cameras import EDVS_SENSOR, GENX320_SENSOR, EdvsDecoder, Genx320Decode
 from host.datasets import open_source
 from host.events import EventStream, check_events
 from host.port import Port, open_port
-from host.streaming import NO_EVENTS, Feed, Recorded
+from host.results import NO_EVENTS
+from host.streaming import Feed, Recorded
 
 EDVS_BAUD: Final = 4_000_000
 _READ_S: Final = 0.0

@@ -36,6 +36,7 @@ from host.results import Latency, RunResult, Stretch, Summary, batches_of, take_
 DEFAULT_BAUD: Final = 115_200
 DEFAULT_PATIENCE: Final = Patience()
 _FIRST_HELLO_S: Final = 0.2
+_NO_RESULTS: Final = np.empty(0, RESULT_DTYPE)
 _SOURCE_S: Final = 0.002
 """How often a source that has no events yet is asked again."""
 _MAX_RUN: Final = 255
@@ -121,8 +122,9 @@ class Link:
         """Give events and results of one recording as they come, in order, in constant memory.
 
         events: all of them, or an iterable of batches; an empty batch says that there are none yet, so that
-        live sources can be streamed. Between two stretches the device may be asked for `signals` and
-        `read_state`. The generator's return value is the summary, also kept in `summary`; raises as `run`.
+        live sources can be streamed. A stretch is empty while the source has nothing. Between two stretches
+        the device may be asked for `signals` and `read_state`. The generator's return value is the summary,
+        also kept in `summary`; raises as `run`.
         """
         waiting: deque[Events] = deque()
         ready: deque[Results] = deque()
@@ -138,8 +140,8 @@ class Link:
         ended = False
         while not ended:
             ended = self._step()
-            while ready:
-                results = np.concatenate(ready) if len(ready) > 1 else ready[0]
+            if ready or (self._exchange is not None and self._exchange.is_waiting):
+                results = np.concatenate([_NO_RESULTS, *ready])
                 ready.clear()
                 stretch = Stretch(first, take_events(waiting, len(results)), results)
                 first += len(results)

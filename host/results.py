@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from codegen import wire
-from codegen.records import Events, Results
+from codegen.records import EVENT_DTYPE, Events, Results
 
+NO_EVENTS: Final = np.empty(0, EVENT_DTYPE)
 BATCH_EVENTS: Final = 16_384
 """Events encoded at a time."""
 _OF_DONE: Final = (
@@ -101,7 +102,7 @@ def batches_of(events: Events) -> Iterator[Events]:
 
 def take_events(batches: deque[Events], count: int) -> Events:
     """Take the first `count` events off."""
-    taken = []
+    taken: list[Events] = []
     while count:
         batch = batches.popleft()
         if len(batch) > count:
@@ -109,4 +110,4 @@ def take_events(batches: deque[Events], count: int) -> Events:
             batch = batch[:count]
         taken.append(batch)
         count -= len(batch)
-    return taken[0] if len(taken) == 1 else np.concatenate(taken)
+    return taken[0] if len(taken) == 1 else np.concatenate([NO_EVENTS, *taken])

@@ -18,14 +18,13 @@ import numpy as np
 
 from codegen import wire
 from codegen.errors import FeastError
-from codegen.records import EVENT_DTYPE, Events, Results
+from codegen.records import Events, Results
 from host.events import EventStream
 from host.link import Link
 from host.port import LinkError
 from host.questions import Words
-from host.results import BATCH_EVENTS, Stretch, Summary
+from host.results import BATCH_EVENTS, NO_EVENTS, Stretch, Summary
 
-NO_EVENTS: Final = np.empty(0, EVENT_DTYPE)
 _ATTEMPTS: Final = 4
 _RECONNECT_S: Final = 20.0
 _PAUSE_S: Final = 0.2
@@ -153,6 +152,8 @@ class Streamer:
     def stream(self, feeds: Iterable[Feed]) -> Iterator[Piece | Finished]:
         """Give pieces in order, and after those of each recording its `Finished`.
 
+        A piece is empty while the source has nothing, or what was given before is replayed.
+
         Raises FeastError if a recording cannot be finished, saying what was lost.
         """
         for number, feed in enumerate(feeds):
@@ -168,9 +169,7 @@ class Streamer:
                 given.begin_again()
                 run = link.stream(feed.batches(), learning=self.learning, initialise=self._initialise)
                 for stretch in run:
-                    fresh = given.take(stretch)
-                    if len(fresh):
-                        yield Piece(number, feed.name, fresh)
+                    yield Piece(number, feed.name, given.take(stretch))
                 assert link.summary is not None
                 summary = link.summary
                 self._initialise = False
@@ -253,6 +252,7 @@ class _Given:
                     f"{self._name}: the first {self.count} results differ in the replay: do not trust them"
                 )
         results: Results = stretch.results[old:]
+        first = self.count
         self.count += len(results)
         self._digest = wire.result_digest(results, self._digest)
-        return Stretch(stretch.first + old, stretch.events[old:], results)
+        return Stretch(first, stretch.events[old:], results)
