@@ -72,8 +72,13 @@ def open_aedat(path: Path, sensor: Sensor | None = None) -> Recording:
 
 
 def _camera(match: re.Match[str] | None) -> Sensor | None:
-    name = match[1].lower() if match else ""
+    name = _class_name(match) if match else ""
     return next((size for key, size in _CAMERAS.items() if key in name), None)
+
+
+def _class_name(match: re.Match[str]) -> str:
+    """The last part of a Java class name, in lower case: its packages may be called like other cameras."""
+    return match[1].lower().rpartition(".")[2]
 
 
 def _open_2(path: Path, start: int, text: str, told: Sensor | None) -> Recording:
@@ -86,7 +91,7 @@ def _open_2(path: Path, start: int, text: str, told: Sensor | None) -> Recording
             f"{path}: its header names {'the camera ' + chip[1] if chip else 'no camera'}; known: "
             f"{', '.join(_CAMERAS)}; --sensor 128x128 reads it as of a DVS128"
         )
-    dvs128 = not (chip and "davis" in chip[1].lower())
+    dvs128 = not (chip and "davis" in _class_name(chip))
     check_whole(path, start, 8, "event")
     width, height = sensor.width, sensor.height
 

@@ -1,0 +1,154 @@
+"""Writes event files byte by byte for the tests of the readers; each format once, in the plainest way."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codegen.model import Sensor
+from codegen.records import EVENT_DTYPE, Events
+
+
+def rows(events: Events) -> Iterator[tuple[int, int, int, int]]:
+    return (tuple(int(event[name]) for name in ("t_us", "x", "y", "polarity")) for event in events)  # type: ignore[misc]
+
+
+def raw_header(name: str, sensor: Sensor, extra: str = "") -> bytes:
+    version = {"EVT2": "2.0", "EVT21": "2.1", "EVT3": "3.0"}[name]
+    size = f"height={sensor.height};width={sensor.width}"
+    return f"% evt {version}\n% format {name};{size}{extra}\n% geometry {sensor}\n% end\n".encode()
+
+
+def evt2_words(events: Events) -> list[int]:
+    words, high = [], None
+    for t_us, x, y, polarity in rows(events):
+        if t_us >> 6 != high:
+            high = t_us >> 6
+            words.append(8 << 28 | high & 0xFFFFFFF)
+        words.append(polarity << 28 | (t_us & 0x3F) << 22 | x << 11 | y)
+    return words
+
+
+def evt21_words(events: Events) -> list[int]:
+    """Events of one time, row, polarity and 32 pixels go into one word, in order of x."""
+    words, high = [], None
+    key: Any = None
+    for t_us, x, y, polarity in rows(events):
+        if t_us >> 6 != high:
+            high, key = t_us >> 6, None
+            words.append(8 << 60 | (high & 0xFFFFFFF) << 32)
+        group = (t_us, x // 32, y, polarity)
+        if group != key:
+            key = group
+            words.append(polarity << 60 | (t_us & 0x3F) << 54 | (x // 32 * 32) << 43 | y << 32)
+        words[-1] |= 1 << x % 32
+    return words
+
+
+def evt3_words(events: Events, vectors: bool = False) -> list[int]:
+    """One word each for time, y and x where they change; with `vectors`, x as a base and a mask of 12."""
+    words: list[int] = []
+    high = low = line = None
+    for t_us, x, y, polarity in rows(events):
+        if t_us >> 12 != high:
+            high, low = t_us >> 12, None
+            words.append(0x8000 | high & 0xFFF)
+        if t_us & 0xFFF != low:
+            low = t_us & 0xFFF
+            words.append(0x6000 | low)
+        if y != line:
+            line = y
+            words.append(y)
+        if vectors:
+            base = x // 12 * 12
+            words += [0x3000 | polarity << 11 | base, 0x4000 | 1 << x - base]
+        else:
+            words.append(0x2000 | polarity << 11 | x)
+    return words
+
+
+def write_raw(path: Path, name: str, words: list[int], sensor: Sensor, extra: str = "") -> Path:
+    dtype = {"EVT2": "<u4", "EVT21": "<u8", "EVT3": "<u2"}[name]
+    path.write_bytes(raw_header(name, sensor, extra) + np.array(words, np.uint64).astype(dtype).tobytes())
+    return path
+
+
+def write_dat(path: Path, events: Events, sensor: Sensor) -> Path:
+    header = (
+        f"% Data file containing CD events.\n% Version 2\n% Height {sensor.height}\n% Width {sensor.width}\n"
+    )
+    words = [word for t, x, y, p in rows(events) for word in (t & 0xFFFFFFFF, p << 28 | y << 14 | x)]
+    path.write_bytes(header.encode() + bytes([12, 8]) + np.array(words, "<u4").tobytes())
+    return path
+
+
+def write_aedat2(path: Path, events: Events, chip: str, width: int, height: int) -> Path:
+    """As jAER does it: x mirrored, y from the bottom; DAVIS or, with inverted polarity, DVS128 addresses."""
+    header = (
+        f"#!AER-DAT2.0\r\n# This is a raw AE data file\r\n# AEChip: eu.seebetter.ini.chips.davis.{chip}\r\n"
+    )
+    words = []
+    for t, x, y, p in rows(events):
+        column, line = width - 1 - x, height - 1 - y
+        address = line << 8 | column << 1 | 1 - p if chip == "DVS128" else line << 22 | column << 12 | p << 11
+        words += [address, t & 0xFFFFFFFF]
+    path.write_bytes(header.encode() + np.array(words, ">u4").tobytes())
+    return path
+
+
+def aedat31_packet(events: Events, kind: int = 1, valid: bool = True) -> bytes:
+    overflow = int(events["t_us"][0]) >> 31 if len(events) else 0
+    head = struct.pack("<HHIIIIII", kind, 1, 8, 4, overflow, len(events), len(events), len(events))
+    words = [
+        word for t, x, y, p in rows(events) for word in (x << 17 | y << 2 | p << 1 | valid, t & 0x7FFFFFFF)
+    ]
+    return head + np.array(words, "<u4").tobytes()
+
+
+def write_aedat31(path: Path, packets: list[bytes], source: str = "DVS128") -> Path:
+    header = f"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: {source}\r\n#!END-HEADER\r\n"
+    path.write_bytes(header.encode() + b"".join(packets))
+    return path
+
+
+def write_es(path: Path, events: Events, sensor: Sensor, atis: bool = False) -> Path:
+    data, last = bytearray(), 0
+    for t, x, y, p in rows(events):
+        step, last = t - last, t
+        if atis:
+            data += b"\xff" * (step // 63 // 3) + bytes([0xFC | step // 63 % 3] if step // 63 % 3 else [])
+            data.append(step % 63 << 2 | p << 1)
+        else:
+            data += b"\xff" * (step // 127)
+            data.append(step % 127 << 1 | p)
+        data += struct.pack("<HH", x, y)
+    head = b"Event Stream\x02\x00\x00" + bytes([2 if atis else 1])
+    path.write_bytes(head + struct.pack("<HH", sensor.width, sensor.height) + data)
+    return path
+
+
+def tonic_array(events: Events) -> Any:
+    """Structured as tonic does it."""
+    array = np.zeros(len(events), [("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", bool)])
+    for theirs, ours in (("x", "x"), ("y", "y"), ("t", "t_us"), ("p", "polarity")):
+        array[theirs] = events[ours]
+    return array
+
+
+def genx320_rows(events: Events) -> Any:
+    """uint16 (n, 6) as OpenMV reads them."""
+    t = events["t_us"].astype(np.int64)
+    columns = (events["polarity"], t // 10**6 % 2**16, t // 1000 % 1000, t % 1000, events["x"], events["y"])
+    return np.stack([column.astype(np.uint16) for column in columns], axis=1)
+
+
+def expected(events: Events) -> Events:
+    """A copy with nothing but the four fields, for comparisons."""
+    copy = np.zeros(len(events), EVENT_DTYPE)
+    for name in EVENT_DTYPE.names or ():
+        copy[name] = events[name]
+    return copy
