@@ -24,7 +24,7 @@ from codegen.resources import resource
 
 Kernel = Literal["small", "portable", "dsp", "vector"]
 
-FIRMWARE_FLASH_BYTES: Final = 8 * 1024
+FIRMWARE_FLASH_BYTES: Final = 12 * 1024
 """Flash of the firmware without the emitted library: start-up, drivers, link, library routines."""
 
 
