@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from codegen.boards import Board, Kernel
+from codegen.boards import Board, Kernel, get_board, load_boards
 from codegen.emit import write
 from codegen.errors import FeastError
 from codegen.memory import fits
@@ -29,6 +29,9 @@ from host.link import open_link
 from host.training import train
 
 Variant = Literal["product", "int16", "float"]
+
+_STAND_IN: Final = "mps2_an385"
+"""Runs code built for a Cortex-M0, whose own emulated boards have no tick counter."""
 
 FLOOR_PER_MAC: Final[dict[Kernel, float]] = {"small": 3.0, "portable": 2.0, "dsp": 0.75, "vector": 0.25}
 """Fewest instructions for one multiply-accumulate with its share of loading the weight.
@@ -71,6 +74,27 @@ class CostFit:
     b: float
 
 
+@dataclass(frozen=True)
+class Counter:
+    """The emulated board that counts for another, and the compiler flags that make up the difference."""
+
+    board: Board
+    flags: tuple[str, ...] = ()
+
+
+def counter_for(board: Board) -> Counter:
+    """Where the instructions of `board` are counted: itself, or an emulated board of the same core.
+
+    Raises FeastError if there is none.
+    """
+    if board.core in ("cortex-m0", "cortex-m0plus"):
+        return Counter(get_board(_STAND_IN), ("-mcpu=cortex-m0",))
+    for candidate in (board, *load_boards().values()):
+        if candidate.qemu and candidate.core == board.core:
+            return Counter(candidate)
+    raise FeastError(f"{board.name}: no emulated board has a {board.core} to count instructions with")
+
+
 def cases(board: Board, neurons: Sequence[int], radii: Sequence[int]) -> list[Case]:
     """Every size frozen and learning, and the baselines frozen; the float one where there is an FPU."""
     variants: list[tuple[Variant, bool]] = [("product", False), ("product", True), ("int16", False)]
@@ -88,9 +112,10 @@ def bench_device(
 ) -> list[Row]:
     """Count instructions of each case that fits the board; `progress` counts cases.
 
-    Models are trained on `training` once for each size. Cases too large for the board are left out.
+    Instructions are counted on `counter_for(board)`. Models are trained on `training` once for each size. Cases too large for the board are left out.
     Raises FeastError if the board has no emulator or a tool is missing.
     """
+    counter = counter_for(board)
     rows: list[Row] = []
     models: dict[tuple[int, int], Model] = {}
     with tempfile.TemporaryDirectory(prefix="feast-bench-") as folder:
@@ -103,7 +128,7 @@ def bench_device(
                 models[size] = train(training, params).model
             options = Options(case.learning)
             if fits(models[size].params, models[size].sensor, options, board):
-                rows.append(_measure(board, models[size], case, recordings, project))
+                rows.append(_measure(board, counter, models[size], case, recordings, project))
             progress(done, len(wanted))
     if not rows:
         raise FeastError(f"{board.name}: none of these networks fits the board")
@@ -124,9 +149,11 @@ def _macs(case: Case) -> int:
     return case.neurons * (2 * case.radius + 1) ** 2
 
 
-def _measure(board: Board, model: Model, case: Case, recordings: Source, project: Path) -> Row:
+def _measure(
+    board: Board, counter: Counter, model: Model, case: Case, recordings: Source, project: Path
+) -> Row:
     quant, _ = quantise(model)
-    plan = make_plan(quant, board, Options(case.learning))
+    plan = make_plan(quant, counter.board, Options(case.learning), board.kernel)
     if case.variant == "product":
         files = render(plan)
     else:
@@ -134,9 +161,9 @@ def _measure(board: Board, model: Model, case: Case, recordings: Source, project
         files = render_baseline(quant, plan, number, board.core)  # type: ignore[arg-type]
     shutil.rmtree(project / "lib" / "feast", ignore_errors=True)
     write(files, project / "lib" / "feast")
-    built = build(board, project)
+    built = build(counter.board, project, flags=counter.flags)
     ticks = worst = events = 0
-    with emulate(board, built.elf) as emulator, open_link(emulator.url) as link:
+    with emulate(counter.board, built.elf) as emulator, open_link(emulator.url) as link:
         for index, stream in enumerate(recordings):
             run = link.run(stream.events, learning=case.learning, initialise=index == 0)
             ticks += run.ticks_total
@@ -144,8 +171,6 @@ def _measure(board: Board, model: Model, case: Case, recordings: Source, project
             events += run.events
         per_event = emulator.instructions(ticks) / events
         slowest = emulator.instructions(worst)
-    if per_event <= 0:
-        raise FeastError(f"{board.name} has no tick counter in the emulator to count instructions with")
     return Row(
         case=case,
         instructions_per_event=round(per_event, 1),

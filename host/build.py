@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -40,11 +41,13 @@ class BuildResult:
     """What is set aside for the stack, at the bottom of the RAM."""
 
 
-def build(board: Board, project_dir: Path = PROJECT, driver: Path | None = None) -> BuildResult:
+def build(
+    board: Board, project_dir: Path = PROJECT, driver: Path | None = None, flags: Sequence[str] = ()
+) -> BuildResult:
     """Build the library emitted to ``project_dir/lib/feast`` for `board`.
 
     driver: a folder of C files that takes the place of the serial link (docs/boards.md). The same bytes as
-    `pio run -e NAME` in the project's folder. Raises FeastError if nothing was emitted, if
+    `pio run -e NAME` in the project's folder. `flags` are added to the compiler's. Raises FeastError if nothing was emitted, if
     tools are missing, or with the compiler's first complaint.
     """
     prepare_project(project_dir)
@@ -56,7 +59,7 @@ def build(board: Board, project_dir: Path = PROJECT, driver: Path | None = None)
     if driver is not None and not any(driver.glob("*.c")):
         raise FeastError(f"{driver}: holds no .c file: expected the folder of a driver, see docs/boards.md")
     prepare_scons()
-    _run_platformio(board, project_dir, driver)
+    _run_platformio(board, project_dir, driver, flags)
     return measure(firmware_path(board, project_dir), board)
 
 
@@ -106,12 +109,14 @@ def measure(elf: Path, board: Board) -> BuildResult:
     return BuildResult(elf, flash, ram, stack)
 
 
-def _run_platformio(board: Board, project_dir: Path, driver: Path | None) -> None:
+def _run_platformio(board: Board, project_dir: Path, driver: Path | None, flags: Sequence[str]) -> None:
     log = project_dir / ".pio" / f"{board.name}.log"
     environment = platformio_environment()
     # The firmware is looked for in the project's own folder.
     for folder in ("BUILD", "WORKSPACE", "SRC", "LIB", "PLATFORMS"):
         environment.pop(f"PLATFORMIO_{folder}_DIR", None)
+    if flags:
+        environment["PLATFORMIO_BUILD_FLAGS"] = " ".join(flags)
     environment["FEAST_DRIVER"] = str(driver.resolve()) if driver else ""
     command = [sys.executable, "-m", "platformio", "run", "-d", str(project_dir), "-e", board.name]
     try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from host.commands import bench_host
+from host.commands import bench_device, bench_host
 
 bench = typer.Typer(help="Measure how fast things are.", no_args_is_help=True, rich_markup_mode=None)
-for command in (bench_host,):
+for command in (bench_device, bench_host):
     command.register(bench)
 
 

@@ -1,0 +1,47 @@
+"""Instruction counts: the product beside its baselines, on the sizes that run in seconds."""
+
+from __future__ import annotations
+
+import pytest
+
+from codegen.boards import get_board, load_boards
+from codegen.errors import FeastError
+from host.bench_device import FLOOR_PER_MAC, Case, bench_device, cases, counter_for, fit_cost
+from host.datasets import open_source
+from host.estimates import CYCLES_PER_INSTRUCTION, estimate
+from tests.firmware_project import needs_compiler, needs_emulator
+
+
+@pytest.mark.firmware
+@needs_compiler
+@needs_emulator
+def test_product_beats_its_baselines_and_respects_the_floor() -> None:
+    source = open_source("sim:digits?count=10")
+    board = get_board("mps2_an386")
+    wanted = [*cases(board, [8], [2]), Case("product", 4, 2, False)]
+    rows = bench_device(board, source, source.pick([0]), wanted)
+    by_case = {(row.case.variant, row.case.neurons, row.case.learning): row for row in rows}
+    product = by_case["product", 8, False]
+    assert product.floor == 0.75 * 8 * 25
+    assert product.floor < product.instructions_per_event < product.worst_event
+    assert product.instructions_per_event < by_case["product", 8, True].instructions_per_event
+    for baseline in ("int16", "float"):
+        assert by_case[baseline, 8, False].instructions_per_event > 2 * product.instructions_per_event
+    fit = fit_cost(rows)
+    assert fit is not None and fit.b > FLOOR_PER_MAC["dsp"]
+
+
+def test_every_board_has_a_place_to_count_and_an_estimate() -> None:
+    for board in load_boards().values():
+        counter = counter_for(board)
+        assert counter.board.qemu is not None
+        assert counter.flags or counter.board.core == board.core
+        low, high = CYCLES_PER_INSTRUCTION[board.core]
+        events = estimate(board, 1000.0).events_per_s
+        assert events == (board.clock_hz / (1000.0 * high), board.clock_hz / (1000.0 * low))
+
+
+def test_networks_too_large_for_the_board_are_left_out() -> None:
+    source = open_source("sim:digits?count=4")
+    with pytest.raises(FeastError, match="none of these networks fits"):
+        bench_device(get_board("stm32vldiscovery"), source, source, [Case("product", 200, 5, True)])
