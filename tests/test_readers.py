@@ -513,3 +513,13 @@ def test_a_cut_aedat4_is_named_by_its_byte(data: Path, tmp_path: Path) -> None:
             open_recording(tmp_path / "cut.aedat4").read()
         at = int(str(refusal.value).split("byte ")[1].split(":")[0])
         assert cut - 100_000 < at < cut
+
+
+@pytest.mark.data
+def test_evt21_equals_evutils(data: Path, tmp_path: Path) -> None:
+    """evutils reads the order with swapped halves only; it is under the GPL, so no extra installs it."""
+    reader = library("evutils.io").EventReader
+    events, sensor = real_events(data), Sensor(346, 260)
+    words = [(word << 32 | word >> 32) & (2**64 - 1) for word in files.evt21_words(events)]
+    path = files.write_raw(tmp_path / "a.raw", "EVT21", words, sensor, ";endianness=legacy")
+    same(open_recording(path).read(), theirs(reader(str(path)).read_all()))
