@@ -6,7 +6,11 @@ import typer
 
 from host.commands import bench_device, bench_host
 
-bench = typer.Typer(help="Measure how fast things are.", no_args_is_help=True, rich_markup_mode=None)
+bench = typer.Typer(
+    help="Measure how fast things are.\n\nExample: codegen bench host sim:digits",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 for command in (bench_device, bench_host):
     command.register(bench)
 
