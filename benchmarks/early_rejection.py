@@ -1,4 +1,4 @@
-"""Would exact early rejection pay? Multiply-accumulates left if a feature is dropped as soon as it cannot win.
+"""Would exact early rejection pay? Multiply-accumulates left if a feature is dropped once it cannot win.
 
     python -m benchmarks.early_rejection [RECORDINGS]
 

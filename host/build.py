@@ -47,8 +47,8 @@ def build(
     """Build the library emitted to ``project_dir/lib/feast`` for `board`.
 
     driver: a folder of C files that takes the place of the serial link (docs/boards.md). The same bytes as
-    `pio run -e NAME` in the project's folder. `flags` are added to the compiler's. Raises FeastError if nothing was emitted, if
-    tools are missing, or with the compiler's first complaint.
+    `pio run -e NAME` in the project's folder. `flags` are added to the compiler's. Raises FeastError if
+    nothing was emitted, if tools are missing, or with the compiler's first complaint.
     """
     prepare_project(project_dir)
     library = project_dir / "lib" / "feast"
