@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from codegen.jit import REORDER, jit
 from codegen.records import BACKWARDS, BORDER, MISS, OUTSIDE, Results
-from host.jit import REORDER, jit
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Float64Array = npt.NDArray[np.float64]

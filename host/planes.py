@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from codegen.model import Sensor
 from codegen.records import EVENT_DTYPE, Events
-from host.jit import jit
+from codegen.jit import jit
 
 SENSOR: Final = Sensor(304, 240)
 NAMES: Final = ("airliner", "delta", "twin boom", "fighter")

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from codegen.errors import FeastError
 from codegen.model import Sensor
 from codegen.records import Events
-from host.jit import jit
+from codegen.jit import jit
 
 Float64Array = npt.NDArray[np.float64]
 

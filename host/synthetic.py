@@ -22,7 +22,7 @@ import numpy.typing as npt
 from codegen.model import Sensor
 from codegen.records import EVENT_DTYPE, Events
 from host import planes
-from host.jit import jit
+from codegen.jit import jit
 
 SENSOR: Final = Sensor(34, 34)
 STEP_US: Final = 1000

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from codegen.errors import FeastError
 from codegen.model import Sensor
 from codegen.records import Events
-from host.jit import jit
+from codegen.jit import jit
 from host.readers.base import Recording, blocks, fault, make_events, opened, size_of
 
 _SIGNATURE: Final = b"Event Stream"

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from host.jit import jit
+from codegen.jit import jit
 
 Int64Array = npt.NDArray[np.int64]
 Number = np.int64
