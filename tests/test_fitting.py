@@ -13,8 +13,11 @@ from codegen.errors import FeastError
 from codegen.memory import check_fit
 from codegen.model import Hyperparameters, Sensor, save_model
 from codegen.options import Options
+from host.build import build
 from host.cli import execute
-from host.fitting import MOST_RESULTS, fit_boards
+from host.device import emit_for_board
+from host.fitting import MOST_RESULTS, fit_boards, largest_neurons
+from tests.firmware_project import needs_compiler
 from tests.networks import make_model
 
 BOARDS = load_boards()
@@ -48,6 +51,30 @@ def test_small_parts_hold_what_they_are_meant_to() -> None:
     camera = {board.name: board for board in fit_boards(Hyperparameters(), Sensor(346, 260))}
     assert camera["netduinoplus2"].frozen.largest_neurons == 0, "its surface alone takes 180 KB"
     assert camera["pico"].frozen.fits
+
+
+@pytest.mark.firmware
+@needs_compiler
+@pytest.mark.parametrize(
+    ("name", "learning"),
+    [
+        ("stm32vldiscovery", False),
+        ("stm32vldiscovery", True),
+        ("bbcmicrobit", True),
+        ("lm3s6965evb", True),
+        ("b_l475e_iot01a", True),
+    ],
+)
+def test_the_largest_that_fits_links(name: str, learning: bool, tmp_path: Path) -> None:
+    board, options = BOARDS[name], Options(learning=learning)
+    most = largest_neurons(Hyperparameters(), Sensor(34, 34), options, board)
+    assert most >= 8
+    emit_for_board(make_model(neurons=most), board, options, tmp_path / "firmware")
+    built = build(board, tmp_path / "firmware")
+    ram = built.ram_bytes + built.stack_bytes
+    assert ram <= board.ram.bytes
+    assert built.flash_bytes <= board.flash.bytes
+    assert max(ram / board.ram.bytes, built.flash_bytes / board.flash.bytes) > 0.85, "and not much is left"
 
 
 def test_the_command_prints_for_people_and_for_programs(

@@ -351,6 +351,7 @@ def test_flash_verifies_who_answers(
     answer = json.loads(capsys.readouterr().out)
     assert (answer["model_id"], answer["build_id"]) == (plan.model_id, plan.build_id)
     assert answer["method"] == "openocd"
+    assert answer["clock_fallback"], "QEMU does not model the PLL: HELLO says so"
     assert "verify reset; shutdown" in (tmp_path / "arguments").read_text()
     with emulate(board, earlier) as emulator:  # the tool said yes, but the old firmware still runs
         assert execute(["flash", "--board", board.name, "--port", emulator.url]) == 2
