@@ -21,7 +21,9 @@ import cffi
 
 from host.console import note
 
-SOURCE: Final = Path(__file__).parent / "kernels" / "feast_float.c"
+KERNELS: Final = Path(__file__).parent / "kernels"
+SOURCE: Final = KERNELS / "feast_float.c"
+HEADER: Final = KERNELS / "lanes.h"
 _FLAGS: Final = ("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-shared")
 _TARGETS: Final = (("-march=native",), ("-mcpu=native",), ())
 """Tried in turn: how compilers call this processor; with none the kernel is portable and still vectorised."""
@@ -122,7 +124,7 @@ def _key(command: list[str], folder: Path) -> str:
         timeout=_LIMIT_S,
         check=False,
     )
-    digest = hashlib.sha256(SOURCE.read_bytes())
+    digest = hashlib.sha256(SOURCE.read_bytes() + HEADER.read_bytes())
     digest.update("\0".join(command).encode() + told.stderr)
     return digest.hexdigest()[:24]
 
@@ -133,7 +135,7 @@ def _compile(command: list[str], library: Path) -> str:
     os.close(handle)
     try:
         done = subprocess.run(
-            [*command, "-o", name, str(SOURCE), "-lm"],
+            [*command, f"-I{KERNELS}", "-o", name, str(SOURCE), "-lm"],
             capture_output=True,
             text=True,
             timeout=_LIMIT_S,

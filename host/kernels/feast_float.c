@@ -1,6 +1,6 @@
 /* The rule of FEAST in float32 for the processor it is compiled on; host/feast_loop.py is the readable original.
  *
- * Compiled with FEAST_RADIUS set, and driven through cffi by host/compiled.py. What differs from the original:
+ * Compiled with FEAST_RADIUS set, and driven through cffi by host/native_kernel.py. What differs from the original:
  *
  * - The context is read in place from the surface, in quads (4 pixels of one row). A vector holds one quad of several
  *   features, so that a sum over quads needs no shuffles, and an update touches whole vectors only.
@@ -12,17 +12,7 @@
 #include <stdint.h>
 #include <stddef.h>
 #include <string.h>
-#if defined(__AVX512F__) || defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
-#if defined(__AVX512F__)
-#define LANES 16
-#elif defined(__AVX2__)
-#define LANES 8
-#else
-#define LANES 4
-#endif
+#include "lanes.h"
 
 enum {
     SIDE = 2 * FEAST_RADIUS + 1,
@@ -31,14 +21,10 @@ enum {
     SHARE = LANES / 4,              /* features in one vector */
     VECTOR_FLOATS = QUADS * LANES,  /* all quads of SHARE features */
     GROUP = 8,                      /* vectors summed at once: enough chains to hide the latency of an addition */
-    NORM_STEP = LANES < 8 ? LANES : 8,
     MISS = -1, BORDER = -2, OUTSIDE = -3, BACKWARDS = -4,
 };
 static const double RESCALE_OCTAVES = 40.0, CLEAR_OCTAVES = 110.0;
 static const float OLDEST = 0x1p-60f, FAINTEST_SQUARED = 0x1p-120f;
-
-typedef float lanes __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-typedef int32_t flags __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
 typedef struct {
     uint64_t t_us;
@@ -69,64 +55,6 @@ int32_t feast_lanes(void);
 void feast_limits(const rule_t *rule, const state_t *state);
 void feast_step(const rule_t *rule, const state_t *state, const event_t *events, int64_t count, int16_t *results,
                 double *details);
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE lanes load(const float *from) { return *(const lanes *)from; }
-INLINE lanes all(float value) { return (lanes){0} + value; }
-
-/* The same quad for every feature of a vector. */
-INLINE lanes spread(const float *quad)
-{
-#if defined(__AVX512F__)
-    return (lanes)_mm512_broadcast_f32x4(_mm_loadu_ps(quad));
-#elif defined(__AVX2__)
-    return (lanes)_mm256_broadcast_ps((const __m128 *)quad);
-#else
-    return load(quad);
-#endif
-}
-
-/* Sums each quad of four vectors: lane 4k + j of the result is feature k of vector j. */
-INLINE lanes merge(lanes a, lanes b, lanes c, lanes d)
-{
-#if defined(__AVX512F__)
-    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps((__m512)a, (__m512)b), _mm512_unpackhi_ps((__m512)a, (__m512)b));
-    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps((__m512)c, (__m512)d), _mm512_unpackhi_ps((__m512)c, (__m512)d));
-    return (lanes)_mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xEE));
-#elif defined(__AVX2__)
-    return (lanes)_mm256_hadd_ps(_mm256_hadd_ps((__m256)a, (__m256)b), _mm256_hadd_ps((__m256)c, (__m256)d));
-#else
-    return (lanes){(a[0] + a[1]) + (a[2] + a[3]), (b[0] + b[1]) + (b[2] + b[3]), (c[0] + c[1]) + (c[2] + c[3]),
-                   (d[0] + d[1]) + (d[2] + d[3])};
-#endif
-}
-
-/* The largest of `score`, and in *id the lowest id among lanes that hold it. */
-INLINE float largest(lanes score, flags ids, int32_t *id)
-{
-#if defined(__AVX512F__)
-    const float most = _mm512_reduce_max_ps((__m512)score);
-    const __mmask16 same = _mm512_cmp_ps_mask((__m512)score, _mm512_set1_ps(most), _CMP_EQ_OQ);
-    *id = _mm512_mask_reduce_min_epi32(same, (__m512i)ids);
-    return most;
-#else
-    float most = score[0];
-    int32_t lowest = ids[0];
-    for (int lane = 1; lane < LANES; lane++) {
-        const int better = score[lane] > most || (score[lane] == most && ids[lane] < lowest);
-        most = better ? score[lane] : most;
-        lowest = better ? ids[lane] : lowest;
-    }
-    *id = lowest;
-    return most;
-#endif
-}
-
-INLINE lanes choose(flags mask, lanes yes, lanes no)
-{
-    return (lanes)((mask & (flags)yes) | (~mask & (flags)no));
-}
 
 /* Place of a feature of a bank in `limits`. */
 INLINE int32_t place(int32_t n)
@@ -222,6 +150,8 @@ INLINE void sum_group(int count, const float *weights, const float *context, int
     }
 }
 
+/* Group by group; the other way round every second event, so that of weights larger than the first cache the part used
+ * last is used first. */
 static void sum_all(int32_t vectors, int backwards, const float *weights, const float *context, int32_t stride, float *sums)
 {
     const int32_t groups = (vectors + GROUP - 1) / GROUP;
@@ -313,7 +243,7 @@ void feast_step(const rule_t *rule, const state_t *state, const event_t *events,
         }
         const double level = advance(rule, state, event.t_us);
         const int32_t bank = rule->separate && event.polarity != 0;
-        float *context = state->surfaces + bank * channel_floats + (size_t)event.y * (size_t)rule->stride + event.x;
+        float *context = state->surfaces + (size_t)bank * channel_floats + (size_t)event.y * (size_t)rule->stride + event.x;
         context[radius * rule->stride + radius] = (float)(rule->is_signed && event.polarity == 0 ? -level : level);
         if (rule->skip_border && (event.x < radius || event.y < radius || event.x >= rule->width - radius ||
                                   event.y >= rule->height - radius)) {
