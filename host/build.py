@@ -19,6 +19,7 @@ from codegen.boards import Board
 from codegen.errors import FeastError
 from codegen.resources import resource
 from host.platformio_env import platformio_environment, prepare_scons
+from host.uf2 import flash_pages, uf2_image
 
 PROJECT: Final = Path("firmware")
 """The firmware project, relative to the current folder: a checkout has it, elsewhere it is laid out."""
@@ -46,9 +47,10 @@ def build(
 ) -> BuildResult:
     """Build the library emitted to ``project_dir/lib/feast`` for `board`.
 
-    driver: a folder of C files that takes the place of the serial link (docs/boards.md). The same bytes as
-    `pio run -e NAME` in the project's folder. `flags` are added to the compiler's. Raises FeastError if
-    nothing was emitted, if tools are missing, or with the compiler's first complaint.
+    driver: a folder of C files that takes the place of the serial link (docs/boards.md). flags: added to the
+    compiler's. The same bytes as `pio run -e NAME` in the project's folder; boards that take UF2 get
+    firmware.uf2 beside the ELF. Raises FeastError if nothing was emitted, if tools are missing, or with the
+    compiler's first complaint.
     """
     prepare_project(project_dir)
     library = project_dir / "lib" / "feast"
@@ -60,7 +62,10 @@ def build(
         raise FeastError(f"{driver}: holds no .c file: expected the folder of a driver, see docs/boards.md")
     prepare_scons()
     _run_platformio(board, project_dir, driver, flags)
-    return measure(firmware_path(board, project_dir), board)
+    elf = firmware_path(board, project_dir)
+    if board.program and board.program.uf2:
+        elf.with_suffix(".uf2").write_bytes(uf2_image(flash_pages(elf), board.program.uf2.family))
+    return measure(elf, board)
 
 
 def firmware_path(board: Board, project_dir: Path = PROJECT) -> Path:

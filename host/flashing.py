@@ -88,7 +88,8 @@ def _command(program: Program, method: Method, source: Path, probe: str | None) 
     if method == "openocd":
         return ("openocd", *_openocd_setup(program, probe), "-c", _openocd_program(source))
     assert program.uf2
-    return ("cp", str(source), probe or f"the drive {program.uf2.drive}")
+    drive = probe or find_drive(program.uf2.drive, drive_roots()) or drive_roots()[0] / program.uf2.drive
+    return ("cp", str(source), str(drive))
 
 
 def _openocd_program(elf: Path) -> str:
@@ -142,11 +143,7 @@ def flash(flashing: Flashing, elf: Path, probe: str | None = None) -> None:
 
 
 def udev_rule(usb: Iterable[str]) -> str:
-    """The command that lets users of this Linux machine use USB devices of these ids (vendor:product).
-
-    >>> udev_rule(["0483:374b"]).split(" | ")[0]
-    'printf \'%s\\\\n\' \'SUBSYSTEM=="usb", ATTR{idVendor}=="0483", ATTR{idProduct}=="374b", TAG+="uaccess"\''
-    """
+    """The command that lets users of this Linux machine use USB devices of these ids (vendor:product)."""
     rules = " ".join(
         f'\'SUBSYSTEM=="usb", ATTR{{idVendor}}=="{vendor}", ATTR{{idProduct}}=="{product}", TAG+="uaccess"\''
         for vendor, product in (device.split(":") for device in usb)
@@ -218,8 +215,10 @@ def drive_roots() -> list[Path]:
     """Folders that removable drives are mounted in or at, on Linux, macOS and Windows."""
     user = os.environ.get("USER") or os.environ.get("USERNAME") or ""
     if sys.platform == "win32":
-        return [Path(f"{letter}:/") for letter in string.ascii_uppercase[2:]]
-    return [Path("/media") / user, Path("/run/media") / user, Path("/media"), Path("/mnt"), Path("/Volumes")]
+        return [Path(f"{letter}:/") for letter in string.ascii_uppercase[3:]]
+    if sys.platform == "darwin":
+        return [Path("/Volumes")]
+    return [Path("/media") / user, Path("/run/media") / user, Path("/media"), Path("/mnt")]
 
 
 def find_drive(name: str, roots: Sequence[Path]) -> Path | None:
@@ -249,7 +248,6 @@ def _copy(flashing: Flashing, elf: Path, probe: str | None) -> None:
     if not (drive / UF2_MARK).is_file():
         raise FeastError(f"{drive}: has no {UF2_MARK}, so it is not the drive {name}: check --probe")
     image = uf2_image(flash_pages(elf), program.uf2.family)
-    flashing.source.write_bytes(image)
     target = drive / flashing.source.name
     try:
         with target.open("wb") as file:

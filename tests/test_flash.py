@@ -55,6 +55,7 @@ def test_dry_run_prints_the_command_and_needs_nothing(
         assert (code, printed.err) == (0, "")
         assert tuple(shlex.split(printed.out)) == plan_flashing(board, Path(elf)).command
         assert elf.removesuffix("elf") in printed.out
+        assert "  " not in printed.out
         for method in methods(board):
             assert execute(["flash", "--board", name, "--dry-run", "--method", method, "--json"]) == 0
             answer = json.loads(capsys.readouterr().out)
@@ -237,7 +238,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_real_boards_build_and_their_roms_would_start_them(name: str, project: Path) -> None:
     board = get_board(name)
-    image = flash_image(build(board, project).elf, board.flash.origin)
+    elf = build(board, project).elf
+    image = flash_image(elf, board.flash.origin)
     vectors = 256 if board.boot == "rp2040" else 0
     stack, reset = struct.unpack_from("<2I", image, vectors)
     assert stack == board.ram.origin + board.stack_bytes, "the stack lies at the bottom of the RAM"
@@ -253,11 +255,7 @@ def test_real_boards_build_and_their_roms_would_start_them(name: str, project: P
         assert 0 < image.find(block) < 4096
         assert image.find(block) % 4 == 0
     if board.program and board.program.uf2:
-        check_uf2(
-            uf2_image(flash_pages(build(board, project).elf), board.program.uf2.family),
-            image,
-            board.flash.origin,
-        )
+        check_uf2(elf.with_suffix(".uf2").read_bytes(), image, board.flash.origin)
 
 
 def check_uf2(uf2: bytes, image: bytes, origin: int) -> None:
