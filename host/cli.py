@@ -17,11 +17,13 @@ from host.commands import (
     doctor,
     emit,
     flash,
+    monitor,
     report,
     run,
     state,
     stream,
     train,
+    tune,
     verify,
 )
 from host.console import note
@@ -40,7 +42,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (train, emit, verify, build, run, stream, state, report, boards, bench, flash, doctor):
+for command in (
+    train,
+    emit,
+    verify,
+    build,
+    run,
+    stream,
+    state,
+    monitor,
+    report,
+    boards,
+    bench,
+    flash,
+    doctor,
+    tune,
+):
     command.register(app)
 
 

@@ -1,0 +1,247 @@
+"""The live view: who may see it, and in a real browser whether it shows what the device says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as websocket
+
+from codegen.model import Model, Sensor, load_model
+from codegen.options import Options
+from codegen.quantise import quantise
+from codegen.twin import Twin
+from host.events import EventStream
+from host.learned import words_of
+from host.link import open_link
+from host.monitor.server import Monitor
+from host.monitor.session import DRAWN_EVENTS, Session
+from host.streaming import Feed, Recorded, Streamer
+from tests import link_device
+from tests.networks import make_events, make_model
+
+SENSOR = Sensor(34, 34)
+COUNT = 6000
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return make_model(neurons=8, radius=2)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Path:
+    return link_device.build_real_process(tmp_path_factory.mktemp("device"), model)
+
+
+class Silent(Recorded):
+    """A recording after which nothing more comes, and that never ends."""
+
+    def batches(self) -> Iterator[Any]:
+        yield from super().batches()
+        while True:
+            yield self.stream.events[:0]
+
+
+@contextmanager
+def monitor(
+    program: Path, model: Model, folder: Path, feed: Feed, learning: bool = True
+) -> Iterator[tuple[Monitor, Session]]:
+    with link_device.listening(program) as url:
+        streamer = Streamer(lambda: open_link(url), learning=learning)
+        session = Session(streamer, lambda: iter([feed]), model, folder)
+        with Monitor(session, 0).running() as server:
+            session.start()
+            try:
+                yield server, session
+            finally:
+                session.close()
+                streamer.close()
+
+
+@pytest.fixture
+def served(program: Path, model: Model, tmp_path: Path) -> Iterator[tuple[Monitor, Session]]:
+    feed = Silent(EventStream(make_events(COUNT), SENSOR, "all", None))
+    with monitor(program, model, tmp_path, feed) as both:
+        yield both
+
+
+def status(url: str, **headers: str) -> int:
+    request = urllib.request.Request(url, headers={name.capitalize(): text for name, text in headers.items()})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def until(condition: Callable[[], Any], limit_s: float = 15.0) -> Any:
+    limit = time.monotonic() + limit_s
+    while not (found := condition()):
+        assert time.monotonic() < limit, "it never came"
+        time.sleep(0.05)
+    return found
+
+
+class TestWhoMaySee:
+    def test_only_with_the_token_from_this_machine_and_page(self, served: tuple[Monitor, Session]) -> None:
+        server, _ = served
+        base = f"http://127.0.0.1:{server.port}/"
+        assert status(server.url) == 200
+        assert status(base) == status(base + "?token=guess") == 403
+        assert status(server.url, host="evil.example") == 403
+        assert status(server.url, origin="http://evil.example") == 403
+        assert status(server.url, origin=f"http://127.0.0.1:{server.port}") == 200
+        assert server._socket.getsockname()[0] == "127.0.0.1"
+
+    @pytest.mark.parametrize("origin", ["http://evil.example", "null", None])
+    def test_foreign_pages_get_no_data(self, served: tuple[Monitor, Session], origin: str | None) -> None:
+        live = served[0].url.replace("http", "ws").replace("/?", "/live?")
+        with pytest.raises(InvalidStatus), websocket(live, origin=origin):  # type: ignore[arg-type]
+            pass
+
+    def test_the_page_loads_nothing_from_outside(self, served: tuple[Monitor, Session]) -> None:
+        with urllib.request.urlopen(served[0].url, timeout=5) as answer:
+            policy = answer.headers["Content-Security-Policy"]
+            page = answer.read().decode()
+        assert policy.startswith("default-src 'none'")
+        assert "://" not in page.replace("ws://${location.host}", "")
+
+
+def read(live: str, wanted: Callable[[dict[str, Any]], Any], orders: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What the page is sent, once `wanted`."""
+    origin: Any = live.replace("ws://", "http://").split("/live")[0]
+    with websocket(live, origin=origin) as socket:
+        for order in orders:
+            socket.send(order)
+        limit = time.monotonic() + 15
+        while time.monotonic() < limit:
+            view: dict[str, Any] = json.loads(socket.recv(timeout=5))
+            if wanted(view):
+                return view
+    raise AssertionError("it never came")
+
+
+class TestWhatIsSent:
+    def test_equals_the_twin(self, served: tuple[Monitor, Session], model: Model, tmp_path: Path) -> None:
+        live = served[0].url.replace("http", "ws").replace("/?", "/live?")
+        twin = learned_twin(model)
+        done = read(live, lambda v: v["events"] == COUNT and sum(v["wins"]) == twin.wins.sum())
+        assert done["wins"] == twin.wins.tolist()
+        assert np.allclose(done["thresholds"], twin.thresholds / 2**30, atol=1e-6)
+        assert done["device"]["law"] == model.params.law_miss_rate
+        saved = read(live, lambda v: v["note"].startswith("saved learned"), ("save",))
+        learned = load_model(tmp_path / saved["note"].removeprefix("saved "))
+        assert (words_of(learned)[:-2] == twin.learned()[:-2]).all()
+
+    def test_draws_little_and_processes_all(self, program: Path, model: Model, tmp_path: Path) -> None:
+        """At 100 k events a second."""
+        events = make_events(300_000, mean_gap_us=10.0)
+        feed = Silent(EventStream(events, SENSOR, "fast", None), speed=1.0)
+        with monitor(program, model, tmp_path, feed, learning=False) as (server, session):
+            live = server.url.replace("http", "ws").replace("/?", "/live?")
+            views = [read(live, lambda v: v.get("drawn")) for _ in range(5)]
+            assert all(len(view["drawn"]) <= DRAWN_EVENTS for view in views)
+            began = time.monotonic()
+            until(lambda: session.view()["events"] == len(events), 30.0)
+            assert time.monotonic() - began < 10.0
+
+    def test_records(self, program: Path, model: Model, tmp_path: Path) -> None:
+        feed = Silent(EventStream(make_events(30_000, mean_gap_us=100.0), SENSOR, "x", None), speed=1.0)
+        with monitor(program, model, tmp_path, feed) as (server, session):
+            live = server.url.replace("http", "ws").replace("/?", "/live?")
+            begun = read(live, lambda v: v.get("recording_to"), ("record",))
+            until(lambda: session.view()["events"] > begun["events"] + 1000)
+            read(live, lambda v: v["note"].startswith("saved rec"), ("stop",))
+        with np.load(tmp_path / "recording-1.npz", allow_pickle=False) as file:
+            assert len(file["events"]) == len(file["results"]) == file["ends"][-1] > 1000
+
+
+def learned_twin(model: Model) -> Twin:
+    twin = Twin(quantise(model)[0], Options(learning=True))
+    twin.step(make_events(COUNT))
+    return twin
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("chromium and chromedriver are not on PATH")
+    options = selenium.ChromeOptions()
+    options.binary_location = program
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,1000"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chrome = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
+    yield chrome
+    chrome.quit()
+
+
+class TestInChromium:
+    def test_values_on_the_page_equal_the_devices(
+        self, browser: Any, served: tuple[Monitor, Session], model: Model
+    ) -> None:
+        twin = learned_twin(model)
+        browser.get(served[0].url)
+
+        def text(name: str) -> str:
+            return str(browser.find_element("id", name).text)
+
+        until(lambda: text("events") == f"{COUNT:,}" and text("wins-0") == f"{twin.wins[0]:,}")
+        for n in range(8):
+            assert text(f"wins-{n}") == f"{twin.wins[n]:,}"
+            assert abs(float(text(f"threshold-{n}")) - twin.thresholds[n] / 2**30) < 6e-5
+        misses = COUNT - int(twin.wins.sum())
+        assert text("counter-misses") == f"{misses:,}"
+        assert text("miss") == f"{100 * misses / COUNT:.2f} %"
+        assert text("law") == f"{100 * model.params.law_miss_rate:.2f} %"
+        weights = np.abs(twin.weights[0]).reshape(-1)
+        brightness = 11 + (244 - 11) * np.minimum(1, weights / np.delete(weights, 12).max()) ** 0.8
+
+        def first_feature() -> bool:
+            pixels = browser.execute_script(
+                "const c = document.querySelector('#cards canvas').getContext('2d');"
+                "return Array.from(c.getImageData(0, 0, 5, 5).data).filter((_, i) => i % 4 === 1);"
+            )
+            return bool(np.abs(np.array(pixels) - brightness).max() <= 1)
+
+        until(first_feature)
+        lit = browser.execute_script(
+            "const s = document.getElementById('scene');"
+            "const all = s.getContext('2d').getImageData(0, 0, s.width, s.height).data;"
+            "return all.some((value, i) => i % 4 === 2 && value > 90);"
+        )
+        assert lit, "the time surface is drawn"
+        assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+    def test_buttons(self, browser: Any, program: Path, model: Model, tmp_path: Path) -> None:
+        feed = Silent(EventStream(make_events(200_000, mean_gap_us=100.0), SENSOR, "x", None), speed=1.0)
+        with monitor(program, model, tmp_path, feed, learning=False) as (server, session):
+            browser.get(server.url)
+            until(lambda: browser.find_element("id", "events").text not in ("–", "0"))
+            browser.find_element("id", "pause").click()
+            until(lambda: browser.find_element("id", "pause").text == "Resume")
+            time.sleep(0.3)
+            still = session.view()["events"]
+            time.sleep(0.5)
+            assert session.view()["events"] == still
+            browser.find_element("id", "pause").click()
+            until(lambda: session.view()["events"] > still)
+            browser.find_element("id", "learn").click()
+            until(lambda: browser.find_element("id", "learn").text == "Learning")
+            browser.find_element("id", "save").click()
+            until(lambda: (tmp_path / "learned-1.npz").exists())
+            assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
