@@ -61,7 +61,8 @@ def main() -> None:
         rows.append((value, score.separation, score.spread, score.richness))
         print(
             f"| {params.neurons} | {params.radius} | {params.tau_us / 1000:g} | {params.polarity} | "
-            f"{params.eta:g} | {100 * value:.1f} | {score.separation:.2f} | {score.spread:.3f} | {score.richness:.1f} |",
+            f"{params.eta:g} | {100 * value:.1f} | {score.separation:.2f} | {score.spread:.3f} | "
+            f"{score.richness:.1f} |",
             flush=True,
         )
     accuracies, *scores = np.array(rows, np.float64).T

@@ -83,10 +83,14 @@ def activation_score(
 
 
 def sampled(source: Source, share: float = SHARE) -> Source:
-    """The first `share` of the recordings in training order, which spreads classes evenly."""
+    """The first `share` of the recordings in training order, which spreads classes evenly.
+
+    At least two for each class, where there are so many.
+    """
     if not 0.0 < share <= 1.0:
         raise FeastError(f"share {share:g}: expected more than 0, at most 1")
-    chosen = training_order(source.labels, seed=0)[: max(2, round(share * len(source)))]
+    least = 2 * len(set(source.labels))
+    chosen = training_order(source.labels, seed=0)[: max(least, round(share * len(source)))]
     if len(chosen) < 2:
         raise FeastError(f"{source.spec}: an activation score needs two recordings or more")
     return source.pick(sorted(chosen))

@@ -15,9 +15,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from codegen.jit import jit
 from codegen.model import Sensor
 from codegen.records import EVENT_DTYPE, Events
-from codegen.jit import jit
 
 SENSOR: Final = Sensor(304, 240)
 NAMES: Final = ("airliner", "delta", "twin boom", "fighter")

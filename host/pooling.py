@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from codegen.errors import FeastError
+from codegen.jit import jit
 from codegen.model import Sensor
 from codegen.records import Events
-from codegen.jit import jit
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -145,10 +145,6 @@ def _add(
                 continue
             for column in range(sums.shape[1]):
                 sums[row, column, channels[i]] += share * across[x[i], column]
-
-
-BEST: Final = Pooling(grid=6, overlap=1.5, power=0.3)
-"""What read out best on N-MNIST (docs/results.md)."""
 
 
 def concatenated(vectors: Sequence[Float64Array]) -> Float64Array:

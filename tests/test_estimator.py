@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 from codegen.errors import FeastError
 from codegen.model import load_model
 from host import Feast, HistogramClassifier
-from host.classifiers import RandomLayer, accuracy, confusion, predictions
+from host.classifiers import RandomLayer, accuracy, confusion, predictions, ridge_accuracies
 from host.datasets import open_source
 from host.events import EventStream
 
@@ -116,6 +117,10 @@ def test_every_classifier_reads_what_is_plain() -> None:
     vectors = generator.normal(0.0, 0.2, (60, 5)) + np.eye(3, 5)[truth]
     for name in ("ridge", "ELM 500", "logistic", "KNN"):
         assert accuracy(vectors, truth, name, folds=5, seeds=(0,)) > 0.9
+    for alpha, value in ridge_accuracies(vectors, truth, 5, (0,)).items():
+        folds = StratifiedKFold(5, shuffle=True, random_state=0)
+        told = cross_val_predict(RidgeClassifier(alpha), vectors, truth, cv=folds)
+        assert value == pytest.approx(np.mean(told == truth))
     told = predictions(vectors, truth, folds=5)
     table = confusion(truth, told)
     assert table.sum() == 60 and np.trace(table) == np.count_nonzero(told == truth)

@@ -1,0 +1,139 @@
+"""`codegen tune`: networks that are good and cheap on a board, or the size a network needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from host.commands.options import (
+    JsonOption,
+    SensorOption,
+    SkipOption,
+    SourceArgument,
+    check_output,
+    parse_sensor,
+)
+from host.console import count, note, percent, print_facts, print_json, progress
+
+ObjectiveName = Literal["accuracy", "separation", "richness"]
+INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(tune)
+
+
+def tune(
+    source: SourceArgument,
+    size: Annotated[
+        bool, typer.Option("--size", help="Only recommend N: grow it until features encode noise.")
+    ] = False,
+    board: Annotated[
+        str, typer.Option("--board", metavar="NAME", help="Board whose memory and instructions count.")
+    ] = "mps2_an386",
+    trials: Annotated[int, typer.Option(min=1, metavar="N", help="Trials of the study in all.")] = 50,
+    objective: Annotated[
+        ObjectiveName,
+        typer.Option(help="Accuracy of a readout; or scores of few recordings, the last without labels."),
+    ] = "accuracy",
+    storage: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|URL", help="Where the study is kept: a journal file, or a database's URL."
+        ),
+    ] = "tune.journal",
+    noise_hz: Annotated[
+        float, typer.Option(metavar="HZ", help="With --size: noise events mixed in, per pixel and second.")
+    ] = 2.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the search and of the first weights.")] = 0,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", help="Workers that extract features; -1: one a core.")
+    ] = 1,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="JSON to write; a picture .svg goes beside it."),
+    ] = None,
+    sensor: SensorOption = None,
+    skip_bad_events: SkipOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Search for networks that are good and cheap on a board.
+
+    A trial trains one network. The study is kept in the storage: the same command goes on where it
+    was interrupted, and several processes or machines may share one storage.
+
+    Example: codegen tune sim:digits --board mps2_an386 --trials 40 -o tuned.json
+    """
+    from codegen.boards import get_board
+    from host.datasets import open_source
+
+    if output is not None:
+        check_output(output)
+    recordings = open_source(source, parse_sensor(sensor), skip_bad_events)
+    if size:
+        from dataclasses import asdict
+
+        from codegen.model import Hyperparameters
+        from host.curves import alone, size_picture
+        from host.sizing import size_curve
+
+        with progress("tune: networks") as report:
+            curve = size_curve(recordings, Hyperparameters(), noise_hz=noise_hz, seed=seed, progress=report)
+        if output is not None:
+            _write(output, json.dumps(asdict(curve), indent=1), alone(size_picture(curve)))
+        if as_json:
+            print_json(asdict(curve))
+            return 0
+        print("N     features  noise features  noise they take  richness  miss rate")
+        for point in curve.points:
+            print(
+                f"{point.neurons:<5} {point.features:<9} {point.noise_features:<15} "
+                f"{percent(point.noise_wins, 0):<16} {point.richness:<9.1f} {percent(point.miss_rate)}"
+            )
+        print_facts({"recommended": f"N = {curve.recommended}: {curve.reason}"})
+        return 0
+
+    from host.curves import alone, front_picture
+    from host.tune import front_values
+    from host.tune import tune as search
+
+    with progress("tune: trials") as report:
+        found = search(
+            recordings,
+            get_board(board),
+            storage=storage,
+            trials=trials,
+            objective=objective,
+            seed=seed,
+            jobs=jobs,
+            progress=report,
+        )
+    if output is not None:
+        _write(output, json.dumps(front_values(found), indent=1), alone(front_picture(found)))
+    if found.interrupted:
+        note(f"codegen: interrupted; {len(found.tried)} networks are kept in the storage, run again to go on")
+    if as_json:
+        print_json(front_values(found))
+    else:
+        print(f"{objective:<11} instructions  RAM      flash    network")
+        for each in found.best:
+            made = each.params
+            quality = percent(each.quality, 1) if objective == "accuracy" else f"{each.quality:.2f}"
+            print(
+                f"{quality:<11} {count(round(each.cost.instructions)):<13} {count(each.cost.ram):<8} "
+                f"{count(each.cost.flash):<8} --neurons {made.neurons} --radius {made.radius} "
+                f"--tau-us {made.tau_us:g} --eta {made.eta:g} --polarity {made.polarity}"
+            )
+        print_facts({"tried": f"{len(found.tried)} networks, {found.failed} trials without a result"})
+    return INTERRUPTED if found.interrupted else 0
+
+
+def _write(path: Path, text: str, picture: str) -> None:
+    for name, content in ((path, text), (path.with_suffix(".svg"), picture)):
+        partial = name.with_name(name.name + ".partial")
+        partial.write_text(content, encoding="utf-8")
+        partial.replace(name)
