@@ -12,10 +12,12 @@ from codegen.boards import Board, get_board, load_boards
 from codegen.memory import fits
 from codegen.model import Hyperparameters, Model, Sensor
 from codegen.options import Options
-from host.build import prepare_project
+from host.build import build, prepare_project
 from host.datasets import Source, open_source
-from host.device import run_on_board
+from host.device import emit_for_board, run_on_board
+from host.emulator import emulate
 from host.fitting import largest_neurons
+from host.link import open_link
 from host.training import train
 from tests.firmware_project import needs_compiler, needs_emulator
 
@@ -79,3 +81,16 @@ def test_a_board_computes_what_the_twin_computes(name: str, mode: str, nmnist: P
     assert run.events > 15_000
     assert run.stack_bytes < board.stack_bytes
     assert run.ram_bytes + board.stack_bytes <= board.ram.bytes
+
+
+@pytest.mark.parametrize("name", ["mps2_an386", "stm32vldiscovery"])
+def test_a_board_has_the_buffers_of_its_entry(name: str, nmnist: Path, tmp_path: Path) -> None:
+    board = get_board(name)
+    emit_for_board(trained(nmnist, 8), board, Options(), tmp_path / "firmware")
+    with emulate(board, build(board, tmp_path / "firmware").elf) as emulator, open_link(emulator.url) as link:
+        hello = link.hello
+    assert hello.rx_bytes == board.rx_ring_bytes
+    assert hello.stack_bytes == board.stack_bytes
+    sizes = (hello.frame_bytes, hello.result_window, hello.results_per_frame)
+    assert sizes == (board.link.frame_bytes, board.link.window, board.link.results)
+    assert (sizes == (256, 128, 64)) == (name == "mps2_an386"), "the small one has smaller ones"
