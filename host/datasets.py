@@ -106,19 +106,18 @@ def _files(spec: str, sensor: Sensor | None, recordings: Recordings) -> Source:
     Opens them all, so a foreign or truncated one is refused before any is read.
     """
     paths = tuple(recordings)
-    files = [open_recording(path, sensor) for path in paths]
-    size = files[0].sensor or Sensor(1, 1)
-    for path, file in zip(paths, files, strict=True):
-        if file.sensor != size:
-            raise FeastError(f"{path}: has a {file.sensor} sensor, but {paths[0]} has {size}")
+    sizes = [open_recording(path, sensor).sensor or Sensor(1, 1) for path in paths]
+    for path, size in zip(paths, sizes, strict=True):
+        if size != sizes[0]:
+            raise FeastError(f"{path}: has a {size} sensor, but {paths[0]} has {sizes[0]}")
     return Source(
         spec=spec,
-        sensor=size,
+        sensor=sizes[0],
         names=tuple(name for name, _ in recordings.values()),
         labels=tuple(label for _, label in recordings.values()),
-        read=lambda index: files[index].read(),
+        read=lambda index: open_recording(paths[index], sensor).read(),
         where=lambda index: str(paths[index]),
-        read_chunks=lambda index: files[index].chunks(),
+        read_chunks=lambda index: open_recording(paths[index], sensor).chunks(),
     )
 
 

@@ -12,12 +12,11 @@ import pytest
 from codegen.errors import FeastError
 from codegen.model import Hyperparameters, Sensor
 from host import bench_host as module
-from host.bench_host import Cost, bench_host, contestants, fit_costs, lengths, one_stream
+from host.bench_host import Cost, bench_host, contestants, fit_costs, lengths, one_stream, recordings_per_core
 from host.cli import execute
 from host.datasets import open_source
 from host.events import check_events
 from host.feast import initial_model
-from host.parallel import map_recordings
 
 
 def test_one_stream_lays_recordings_end_to_end() -> None:
@@ -84,9 +83,6 @@ def test_memory_does_not_grow_with_the_stream() -> None:
     assert found[-1].peak_growth_bytes in (None, 0) or found[-1].peak_growth_bytes < 2**20  # type: ignore[operator]
 
 
-def test_recordings_in_parallel_come_in_order_and_fail_aloud() -> None:
-    source = open_source("sim:bars?count=7")
-    for jobs in (1, 3):
-        assert list(map_recordings(lambda stream: stream.name, source, jobs)) == list(source.names)
-    with pytest.raises(ZeroDivisionError):
-        list(map_recordings(lambda stream: 1 // 0, source, 2))
+def test_recordings_per_core() -> None:
+    rates = recordings_per_core(open_source("sim:bars?count=4"), (1, 2))
+    assert set(rates) == {1, 2} and min(rates.values()) > 0

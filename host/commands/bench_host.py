@@ -112,4 +112,4 @@ def _print_scaling(facts: dict[str, object]) -> None:
             f"peak memory grew {'?' if growth is None else f'{growth:,}'} bytes"
         )
     for threads, rate in facts["recordings_events_per_s"].items():  # type: ignore[attr-defined]
-        print(f"recordings on {threads} threads: {rate:,.0f} events/s")
+        print(f"files to pooled features, {threads} workers: {rate:,.0f} events/s")
