@@ -1,0 +1,192 @@
+"""`codegen stream` and `codegen state`, the paces of a recording, the file they keep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codegen import wire
+from codegen.errors import FeastError
+from codegen.model import Model, Sensor, load_model, save_model
+from codegen.options import Options
+from codegen.quantise import quantise
+from codegen.twin import Twin
+from host.cli import execute
+from host.commands.stream import parse_speed
+from host.datasets import open_source
+from host.events import EventStream
+from host.learned import words_of
+from host.link import open_link
+from host.recorder import Recorder
+from host.results import Stretch
+from host.streaming import Recorded
+from tests import link_device
+from tests.networks import make_events, make_model
+
+SOURCE = "sim:bars?seed=3&count=2"
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return make_model(neurons=8, radius=2)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Path:
+    """Two models of one geometry, one of another, one with other learning rates."""
+    folder = tmp_path_factory.mktemp("models")
+    save_model(model, folder / "model.npz")
+    save_model(make_model(seed=1, neurons=8, radius=2), folder / "other.npz")
+    save_model(make_model(neurons=9, radius=2), folder / "larger.npz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Path:
+    return link_device.build_real_process(tmp_path_factory.mktemp("device"), model)
+
+
+@pytest.fixture
+def port(program: Path) -> Iterator[str]:
+    with link_device.on_pty(program) as url:
+        yield url
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = execute([*arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_streams_and_keeps_the_results(
+    capsys: pytest.CaptureFixture[str], port: str, files: Path, model: Model, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.npz"
+    arguments = ["stream", "--port", port, "--model", str(files / "model.npz"), "--learning"]
+    code, text, _ = run(capsys, *arguments, "--record", str(out), "--json", SOURCE)
+    assert code == 0
+    facts = json.loads(text)
+    twin = Twin(quantise(model)[0], Options(learning=True))
+    recordings = [stream.events for stream in open_source(SOURCE)]
+    results = []
+    for events in recordings:
+        twin.reset()
+        results.append(twin.step(events))
+    assert facts["last_result_digest"] == f"{wire.result_digest(results[-1]):08x}"
+    assert facts["state_id"] == f"{wire.snapshot_digest(twin.learned()):08x}"
+    assert (facts["recordings"], facts["resumed"], facts["mended"]) == (2, 0, {})
+    with np.load(out, allow_pickle=False) as kept:
+        assert (kept["results"] == np.concatenate(results)).all()
+        assert (kept["events"] == np.concatenate(recordings)).all()
+        assert kept["ends"].tolist() == np.cumsum([len(part) for part in results]).tolist()
+        assert json.loads(bytes(kept["header"]))["build_id"] == facts["build_id"]
+
+
+class TestRefusals:
+    """One line, exit code 2, and what to do."""
+
+    def check(self, capsys: pytest.CaptureFixture[str], problem: str, *arguments: str) -> None:
+        code, _, error = run(capsys, *arguments)
+        assert code == 2
+        assert problem in error
+        assert error.count("\n") == 1
+
+    def test_a_foreign_build(self, capsys: pytest.CaptureFixture[str], port: str, files: Path) -> None:
+        arguments = ("stream", "--port", port, "--learning", SOURCE, "--model")
+        problem = "build the firmware from this model (codegen build) and flash it"
+        self.check(capsys, problem, *arguments, str(files / "larger.npz"))
+        without = tuple(word for word in arguments if word != "--learning")
+        self.check(capsys, problem, *without, str(files / "model.npz"))
+
+    def test_a_foreign_state(self, capsys: pytest.CaptureFixture[str], port: str, files: Path) -> None:
+        """Refused, until one says to adopt it or to begin afresh."""
+        arguments = ["stream", "--port", port, "--learning", SOURCE, "--model", str(files / "other.npz")]
+        self.check(capsys, "start from the model's weights, adopt the device's state", *arguments)
+        assert run(capsys, *arguments, "--adopt")[0] == 0
+        assert run(capsys, *arguments, "--initialise")[0] == 0
+
+    def test_what_cannot_be_meant(self, capsys: pytest.CaptureFixture[str]) -> None:
+        stream = ("stream", "--port", "/dev/none")
+        self.check(capsys, "name either a SOURCE of recordings or a live one", *stream)
+        self.check(capsys, "name either a SOURCE", *stream, SOURCE, "--from", "edvs:///dev/x")
+        self.check(capsys, "--speed fast: expected max, real", *stream, SOURCE, "--speed", "fast")
+        self.check(capsys, "cannot be opened", *stream, SOURCE)
+        self.check(capsys, "unknown board", "stream", "--port", "qemu:nothing", SOURCE)
+
+    def test_a_sensor_that_the_device_has_not(
+        self, capsys: pytest.CaptureFixture[str], port: str, tmp_path: Path
+    ) -> None:
+        save = tmp_path / "g.npy"
+        np.save(save, np.array([[1, 0, 0, 5, 300, 2]], np.uint16))
+        code, _, error = run(capsys, "stream", "--port", port, "--from", f"genx320://{save}")
+        assert code == 2
+        assert "(300, 2) cannot be sent: this device's sensor has coordinates below 256" in error
+
+
+def test_state_down_and_up_again(
+    capsys: pytest.CaptureFixture[str], port: str, files: Path, tmp_path: Path
+) -> None:
+    learned = tmp_path / "learned.npz"
+    state = ["state", "--port", port, "--model", str(files / "model.npz"), "--json"]
+    with open_link(port) as link:
+        link.run(make_events(3000), learning=True)
+        words = link.read_state()
+    code, text, _ = run(capsys, *state, "--download", str(learned))
+    assert code == 0
+    assert json.loads(text)["state_id"] == f"{wire.snapshot_digest(words):08x}"
+    assert (words_of(load_model(learned))[:-2] == words[:-2]).all()
+    code, text, _ = run(capsys, *state, "--upload", str(files / "other.npz"))
+    other = wire.snapshot_digest(words_of(load_model(files / "other.npz")))
+    assert (code, json.loads(text)["state_id"]) == (0, f"{other:08x}")
+    code, _, error = run(capsys, *state, "--upload", str(files / "larger.npz"))
+    assert code == 2
+    assert "take a model of the same geometry" in error
+    code, _, error = run(capsys, *state, "--keep")
+    assert code == 2
+    assert "has no memory to keep a state" in error
+
+
+class TestPace:
+    def test_real_time_and_scaled(self) -> None:
+        events = make_events(500, mean_gap_us=1000.0)
+        for speed in (1.0, 4.0):
+            now = [0.0]
+            feed = Recorded(EventStream(events, Sensor(34, 34), "x", None), speed, lambda now=now: now[0])
+            given = 0
+            for batch in feed.batches():
+                now[0] += 0.01
+                given += len(batch)
+                elapsed_us = int(events["t_us"][max(given - 1, 0)] - events["t_us"][0])
+                assert elapsed_us <= now[0] * 1e6 * speed
+            assert given == 500
+            span_s = int(events["t_us"][-1] - events["t_us"][0]) / 1e6
+            assert now[0] == pytest.approx(span_s / speed, abs=0.03)
+
+    def test_as_fast_as_it_goes(self) -> None:
+        events = make_events(40_000)
+        batches = list(Recorded(EventStream(events, Sensor(34, 34), "x", None)).batches())
+        assert (np.concatenate(batches) == events).all()
+        assert all(len(batch) for batch in batches)
+
+    @pytest.mark.parametrize(("text", "speed"), [("max", None), ("real", 1.0), ("0.5", 0.5), ("20", 20.0)])
+    def test_named(self, text: str, speed: float | None) -> None:
+        assert parse_speed(text) == speed
+
+    @pytest.mark.parametrize("text", ["", "0", "-1", "nan", "inf", "quick"])
+    def test_not_a_pace(self, text: str) -> None:
+        with pytest.raises(FeastError, match="expected max, real, or a factor above 0"):
+            parse_speed(text)
+
+
+def test_a_recording_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    events = make_events(10)
+    with pytest.raises(KeyboardInterrupt), Recorder(tmp_path / "out.npz") as recorder:
+        recorder.add(Stretch(0, events, np.zeros(10, np.int16)))
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FeastError, match="cannot write"):
+        Recorder(tmp_path / "no" / "out.npz")
