@@ -6,6 +6,7 @@ stands for, so a cache that several machines share holds one for each kind of pr
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import hashlib
@@ -102,8 +103,8 @@ def _library(radius: int) -> Path:
 
 def _writable_cache() -> Path:
     """The cache folder, or a temporary one for this process where it cannot be written."""
-    folder = cache_folder()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):  # there may be no home
+        folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.access(folder, os.W_OK):
             return folder
@@ -112,7 +113,9 @@ def _writable_cache() -> Path:
 
 @functools.cache
 def _temporary_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="feast-kernel-"))
+    folder = Path(tempfile.mkdtemp(prefix="feast-kernel-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _key(command: list[str], folder: Path) -> str:
