@@ -16,6 +16,7 @@ from codegen.records import Events, Results
 from codegen.resources import resource
 from host import pictures
 from host.console import percent
+from host.panels import Panel
 from host.signals import Signals
 
 FRAMES: Final = 6
@@ -61,8 +62,12 @@ class Report:
     signals: Signals | None
     """Of the training that made the model; without them the page has no learning curve."""
     win_rates: npt.NDArray[np.float64]
-    exhibit: Exhibit
+    exhibit: Exhibit | None
+    """None for a model without recordings."""
     sections: tuple[Section, ...]
+    panels: tuple[Panel, ...] = ()
+    noise: tuple[bool, ...] = ()
+    """(features,) which encode isolated noise; empty where that was not looked at."""
 
 
 def win_rates(results: Results, features: int) -> npt.NDArray[np.float64]:
@@ -85,13 +90,16 @@ def render_report(report: Report) -> str:
     )
     environment.filters["percent"] = percent
     colours = pictures.palette(report.model.params.features)
+    exhibit = report.exhibit
     return environment.get_template("report.html.j2").render(
         report=report,
         model=report.model,
         features=_feature_cards(report, colours),
         learning=_learning(report, colours),
-        exhibit=_exhibit_pictures(report.exhibit, report.model, colours),
-        replay=_replay(report.exhibit, report.model.sensor, colours, report.model.params.tau_us),
+        exhibit=None if exhibit is None else _exhibit_pictures(exhibit, report.model, colours),
+        replay=None
+        if exhibit is None
+        else _replay(exhibit, report.model.sensor, colours, report.model.params.tau_us),
     )
 
 
@@ -120,7 +128,8 @@ def _feature_cards(report: Report, colours: list[str]) -> list[dict[str, Any]]:
             "picture": pictures.feature_picture(model.weights[index], model.params.side),
             "colour": colours[index],
             "threshold": float(model.thresholds[index]),
-            "wins": float(report.win_rates[index]),
+            "wins": float(report.win_rates[index]) if report.exhibit is not None else None,
+            "noise": bool(report.noise and report.noise[index]),
             "length": 100.0 * float(report.win_rates[index]) / highest,
         }
         for index in range(model.params.features)

@@ -17,19 +17,49 @@ from codegen.twin import Twin
 from host.console import Progress, count, percent, silent
 from host.datasets import Source
 from host.device import DeviceRun
+from host.panels import Panel, noise_panel, readout_panels
 from host.readout import ReadoutComparison
 from host.report import Exhibit, Fact, Report, Section, win_rates
-from host.training import TrainingResult, train
+from host.training import TrainingResult, train, training_part
 from host.verify import VerifyReport
 
 SAMPLE: Final = 100
 """Recordings, spread over the source, from which win rates are taken."""
 
 
-def model_report(model: Model, source: Source, shown: int, progress: Progress = silent) -> Report:
+def bare_report(model: Model, panels: tuple[Panel, ...] = ()) -> Report:
+    """A report on a model without recordings: features and thresholds."""
+    made, params = model.training, model.params
+    headline = (
+        Fact("features", str(params.features), f"{params.side}×{params.side} pixels"),
+        Fact(
+            "miss rate", percent(made.miss_rate), f"at the end; the law says {percent(params.law_miss_rate)}"
+        ),
+    )
+    return Report(
+        title=f"FEAST features of {made.source}",
+        model=model,
+        headline=headline,
+        signals=None,
+        win_rates=np.zeros(params.features),
+        exhibit=None,
+        sections=(),
+        panels=panels,
+    )
+
+
+def model_report(
+    model: Model,
+    source: Source,
+    shown: int,
+    progress: Progress = silent,
+    panels: tuple[Panel, ...] = (),
+    readouts: Progress = silent,
+) -> Report:
     """A report on a model alone. Trains once more on `source`, as the model was, for the learning curve.
 
-    Raises FeastError if `source` has no recording `shown`.
+    `panels` come behind those that are made from the recordings. Raises FeastError if `source` has no
+    recording `shown`.
     """
     if shown >= len(source):
         raise FeastError(f"{source.spec}: no recording {shown}; there are 0 to {len(source) - 1}")
@@ -50,6 +80,7 @@ def model_report(model: Model, source: Source, shown: int, progress: Progress = 
         Fact("trained again", "the same" if same else "another model", f"on {again.model.training.source}"),
     )
     results, rates = frozen_results(model, source, shown)
+    noise, flags = noise_panel(model, training_part(source))
     return Report(
         title=f"FEAST features of {made.source}",
         model=model,
@@ -58,6 +89,8 @@ def model_report(model: Model, source: Source, shown: int, progress: Progress = 
         win_rates=rates,
         exhibit=Exhibit(source.names[shown], source.load(shown).events, results),
         sections=(),
+        panels=(noise, *readout_panels(model, training_part(source), readouts), *panels),
+        noise=flags,
     )
 
 

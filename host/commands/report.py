@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from host.commands.options import JsonOption, ModelArgument, SkipOption, SourceArgument, check_output
+from host.commands.options import JsonOption, ModelArgument, SkipOption, check_output
 from host.console import print_facts, print_json, progress
 
 
@@ -18,34 +18,51 @@ def register(app: typer.Typer) -> None:
 
 def report(
     model: ModelArgument,
-    source: SourceArgument,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SOURCE]", help="Recordings to show the network at work on; see codegen train."
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="HTML file to write.")
     ] = Path("report.html"),
     recording: Annotated[
         int, typer.Option("--recording", metavar="I", min=0, help="Recording to show, counted from 0.")
     ] = 0,
+    tuned: Annotated[
+        Path | None,
+        typer.Option("--tuned", metavar="FILE", help="Show the Pareto front that `codegen tune -o` wrote."),
+    ] = None,
     skip_bad_events: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw a model: features, learning curve, feature events.
+    """Draw a model: features, learning curve, feature events, readouts.
 
     Trains once more on SOURCE, with the model's parameters and seed, to draw the learning curve.
+    Without SOURCE, features and thresholds alone.
 
     Example: codegen report model.npz sim:digits -o report.html
     """
     from codegen.model import load_model
     from host.datasets import open_source
+    from host.panels import front_panel
     from host.report import write_report
-    from host.summary import model_report
+    from host.summary import bare_report, model_report
 
     check_output(output)
     network = load_model(model)
-    recordings = open_source(source, network.sensor, skip_bad_events)
-    with progress("report: recordings") as show:
-        page = model_report(network, recordings, recording, show)
+    panels = () if tuned is None else (front_panel(tuned),)
+    spec = None
+    if source is None:
+        page = bare_report(network, panels)
+    else:
+        recordings = open_source(source, network.sensor, skip_bad_events)
+        spec = recordings.spec
+        with progress("report: recordings") as show:
+            page = model_report(network, recordings, recording, show, panels)
     write_report(page, output)
     if as_json:
-        print_json({"report": str(output), "model_id": network.model_id, "source": recordings.spec})
+        print_json({"report": str(output), "model_id": network.model_id, "source": spec})
     else:
         print_facts({"report": output})

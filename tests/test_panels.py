@@ -1,0 +1,85 @@
+"""The report's optional parts: there when they can be, refused or left out when they cannot."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from codegen.cost import DeviceCost
+from codegen.errors import FeastError
+from codegen.model import Hyperparameters, Model, save_model
+from host.cli import execute
+from host.datasets import Source, open_source
+from host.panels import front_panel, noise_panel, readout_panels
+from host.report import render_report
+from host.summary import bare_report, model_report
+from host.training import train
+from host.tune import Front, Tried, front_values
+
+
+@pytest.fixture(scope="module")
+def source() -> Source:
+    return open_source("sim:bars?count=40")
+
+
+@pytest.fixture(scope="module")
+def model(source: Source) -> Model:
+    return train(source, Hyperparameters(neurons=4, radius=2)).model
+
+
+@pytest.fixture
+def tuned(tmp_path: Path) -> Path:
+    tried = tuple(
+        Tried(Hyperparameters(neurons=n), 0.5 + n / 100, DeviceCost(1000 * n, 2000, 100.0 * n), n != 3)
+        for n in (2, 3, 4)
+    )
+    path = tmp_path / "tuned.json"
+    path.write_text(json.dumps(front_values(Front("sim:bars", "mps2_an386", "accuracy", tried, 0))))
+    return path
+
+
+def test_noise_features_are_named_and_marked(model: Model, source: Source) -> None:
+    panel, flags = noise_panel(model, source)
+    assert len(flags) == 4 and len(panel.rows) == sum(flags)
+    page = render_report(model_report(model, source, 0))
+    assert page.count('class="tag"') == sum(flags)
+    assert f"There are {sum(flags)} among 4" in page
+
+
+def test_readouts_have_a_table_and_a_matrix_of_all_recordings(model: Model, source: Source) -> None:
+    stages, matrix = readout_panels(model, source)
+    assert [row[0].text for row in stages.rows[-3:]] == ["features"] * 3
+    assert sum(cell.marked for row in stages.rows for cell in row) >= 1
+    numbers = [int(cell.text or 0) for row in matrix.rows for cell in row[1:]]
+    assert len(numbers) == 16 and sum(numbers) == 40
+    assert [row[1 + at].marked for at, row in enumerate(matrix.rows)] == [True] * 4
+    for part in (source.pick(range(8)), replace(source, labels=(None,) * 40)):
+        assert readout_panels(model, part) == ()
+
+
+def test_front_is_drawn_and_listed(tuned: Path, model: Model) -> None:
+    panel = front_panel(tuned)
+    assert panel.picture.startswith("<svg") and len(panel.rows) == 2
+    assert "Good and cheap" in render_report(bare_report(model, (panel,)))
+
+
+def test_other_files_are_no_front(tmp_path: Path) -> None:
+    with pytest.raises(FeastError, match="no such file; `codegen tune -o"):
+        front_panel(tmp_path / "none.json")
+    for content in ("{", "{}", '{"tried": 3}', "\x00"):
+        (tmp_path / "file").write_text(content)
+        with pytest.raises(FeastError, match="not a file written by `codegen tune -o`"):
+            front_panel(tmp_path / "file")
+
+
+def test_a_model_alone_makes_a_page(model: Model, tmp_path: Path, tuned: Path) -> None:
+    save_model(model, tmp_path / "model.npz")
+    page = tmp_path / "page.html"
+    assert execute(["report", str(tmp_path / "model.npz"), "--tuned", str(tuned), "-o", str(page)]) == 0
+    text = page.read_text()
+    assert text.count('alt="Feature') == 4 and "Good and cheap" in text
+    assert "What the camera sends" not in text and "recording-data" not in text and "wins" not in text
+    assert text.rstrip().endswith("</html>")
