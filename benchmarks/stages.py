@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 
 from codegen.model import Hyperparameters
+from host.classifiers import CLASSIFIERS
 from host.datasets import open_source
 from host.pooling import Pooling
 from host.stages import stage_table, table_text
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--power", type=float, default=0.3)
     parser.add_argument("--grid", type=int, default=7)
     parser.add_argument("--folds", type=int, default=10)
+    parser.add_argument("--classifiers", nargs="+", default=list(CLASSIFIERS), choices=list(CLASSIFIERS))
     parser.add_argument("--jobs", type=int, default=1)
     chosen = parser.parse_args()
     source = training_part(open_source(chosen.source))
@@ -37,7 +39,15 @@ def main() -> None:
         neurons=chosen.neurons, radius=chosen.radius, tau_us=chosen.tau_us, eta=chosen.eta
     )
     pooling = Pooling(grid=chosen.grid, overlap=1.5, power=chosen.power)
-    table = stage_table(source, params, pooling, folds=chosen.folds, seed=chosen.seed, jobs=chosen.jobs)
+    table = stage_table(
+        source,
+        params,
+        pooling,
+        classifiers=chosen.classifiers,
+        folds=chosen.folds,
+        seed=chosen.seed,
+        jobs=chosen.jobs,
+    )
     print(f"{table.source}: {table.recordings} recordings, {table.folds} folds; features: {table.features}\n")
     print(table_text(table))
 
