@@ -178,7 +178,8 @@ WRITE_STATE: Final = Message(
     "WRITE_STATE",
     0x08,
     "host",
-    "Part of a learned state to go on from, between runs; answered by CREDIT. ADOPT must follow the last one.",
+    "Part of a learned state to go on from, between runs; answered by CREDIT. "
+    "ADOPT must follow the last one.",
     (Field("first", "u32", "index of the first word; all words lie below state_words"),),
     tail="words: of 16 bits",
 )

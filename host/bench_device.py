@@ -112,7 +112,8 @@ def bench_device(
 ) -> list[Row]:
     """Count instructions of each case that fits the board; `progress` counts cases.
 
-    Instructions are counted on `counter_for(board)`. Models are trained on `training` once for each size. Cases too large for the board are left out.
+    Instructions are counted on `counter_for(board)`. Models are trained on `training` once for each
+    size. Cases too large for the board are left out.
     Raises FeastError if the board has no emulator or a tool is missing.
     """
     counter = counter_for(board)

@@ -1,7 +1,7 @@
 """Event cameras that speak over a serial port: eDVS (``!E2`` to ``!E4``) and OpenMV's GenX320.
 
 eDVS: an event is ``1yyyyyyy pxxxxxxx`` and a big-endian timestamp in microseconds of 16 (``!E2``), 24
-(``!E3``) or 32 bits (``!E4``), which wraps. The set high bit of the first byte is what keeps a reader in step.
+(``!E3``) or 32 bits (``!E4``), which wraps. A set high bit in the first byte keeps a reader in step.
 GenX320: an event is six little-endian 16-bit words: type (1 brighter, 0 darker), seconds, milliseconds,
 microseconds, x, y, as OpenMV's `IOCTL_GENX320_READ_EVENTS` gives them.
 """

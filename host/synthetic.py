@@ -19,10 +19,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from codegen.jit import jit
 from codegen.model import Sensor
 from codegen.records import EVENT_DTYPE, Events
 from host import planes
-from codegen.jit import jit
 
 SENSOR: Final = Sensor(34, 34)
 STEP_US: Final = 1000

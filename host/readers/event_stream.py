@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.errors import FeastError
+from codegen.jit import jit
 from codegen.model import Sensor
 from codegen.records import Events
-from codegen.jit import jit
 from host.readers.base import Recording, blocks, fault, make_events, opened, size_of
 
 _SIGNATURE: Final = b"Event Stream"
