@@ -10,15 +10,18 @@ import time
 from pathlib import Path
 
 import pytest
+import serial
 
-from codegen.boards import get_board, load_boards
+from codegen.boards import get_board, load_boards, read_boards
 from codegen.emit import write
 from codegen.errors import FeastError
 from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import quantise
 from codegen.render import render
+from host.board_files import render_board_files
 from host.build import BuildResult, build, prepare_project
+from host.emulator import emulate
 from host.platformio_env import platformio_environment, prepare_scons
 from tests.firmware_project import make_probe_project, needs_compiler
 from tests.networks import make_model
@@ -127,3 +130,41 @@ def test_the_firmware_takes_no_more_than_the_plan_reserves(name: str, learning: 
     firmware_flash = result.flash_bytes - plan.flash_bytes
     assert 0 < firmware_ram <= board.firmware_ram_bytes
     assert firmware_flash <= board.firmware_flash_bytes
+
+
+def test_a_board_of_a_known_family_takes_one_entry_and_no_code(tmp_path: Path) -> None:
+    """A board that is not among those shipped: one entry, rendered, builds and boots."""
+    (tmp_path / "boards.yaml").write_text(
+        """
+blue_pill:
+  title: A board with an STM32F103
+  vendor: Somebody
+  url: https://example.org
+  core: cortex-m3
+  clock: {hz: 8_000_000}
+  flash: {origin: 0x08000000, bytes: 64K}
+  ram: {origin: 0x20000000, bytes: 8K}
+  uart: {family: stm32_v1, base: 0x40013800, irq: 37}
+  connect:
+    - {register: 0x40021018, set: 0x00004004, note: "RCC_APB2ENR: port A, USART1"}
+  qemu: {machine: stm32vldiscovery, tick_hz: 24_000_000}
+  program: {openocd: [interface/stlink.cfg, target/stm32f1x.cfg], usb: ["0483:3748"]}
+  verified: emulated
+  rx_ring: 512
+  stack: 1K
+""",
+        encoding="utf-8",
+    )
+    boards = read_boards(tmp_path / "boards.yaml")
+    project = make_probe_project(tmp_path / "firmware")
+    for name, text in render_board_files(boards).items():
+        (project / name).write_text(text, encoding="utf-8")
+    board = boards["blue_pill"]
+    result = build(board, project)
+    assert result.stack_bytes == 1024
+    if shutil.which("qemu-system-arm") is None:
+        pytest.skip("qemu-system-arm is not installed: built, not booted")
+    with emulate(board, result.elf) as emulator:
+        port = serial.serial_for_url(emulator.url, timeout=10)
+        assert port.read(4) == b"REDY"
+        port.close()
