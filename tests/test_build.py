@@ -157,7 +157,7 @@ blue_pill:
     )
     boards = read_boards(tmp_path / "boards.yaml")
     project = make_probe_project(tmp_path / "firmware")
-    for name, text in render_board_files(boards).items():
+    for name, text in render_board_files(load_boards() | boards).items():
         (project / name).write_text(text, encoding="utf-8")
     board = boards["blue_pill"]
     result = build(board, project)
