@@ -19,6 +19,7 @@ from host.feast import FloatFeast, initial_model
 from host.pooling import Pooling
 from host.training import train, training_part
 from host.vectors import feature_vectors
+from host.watch import feed
 
 POOLING = Pooling(grid=7, overlap=1.5, power=0.3)
 
@@ -47,9 +48,9 @@ def main() -> None:
             net.reset()
             net.step(stream.events)
         detector = DriftDetector(params.features)
-        watch(detector, net, order.pick(range(made.recordings, len(order))))
+        feed(detector, net, order.pick(range(made.recordings, len(order))))
         before, false_alarm = DRIFT_WINDOW * detector.windows, detector.alarm
-        watch(detector, net, open_source(f"sim:bars?seed={seed}&count=20"))
+        feed(detector, net, open_source(f"sim:bars?seed={seed}&count=20"))
         seen = "" if detector.alarm is None else f"{detector.alarm.events - before}"
         print(
             f"| {seed} | {made.recordings}, {made.events:,} | {100 * made.miss_rate:.2f} %, "
@@ -64,17 +65,6 @@ def read(source: Source, model: object) -> float:
     """Ridge, ten folds."""
     vectors = feature_vectors(source, model, [POOLING])  # type: ignore[arg-type]
     return accuracy(vectors.values[0], vectors.labels)
-
-
-def watch(detector: DriftDetector, net: FloatFeast, source: Source) -> None:
-    """Step all recordings in chunks that end where the detector's windows do."""
-    for stream in source:
-        net.reset()
-        start = 0
-        while start < stream.events.size:
-            chunk = stream.events[start : start + detector.remaining]
-            start += chunk.size
-            detector.update(net.step(chunk), net.thresholds)
 
 
 if __name__ == "__main__":

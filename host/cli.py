@@ -25,6 +25,7 @@ from host.commands import (
     train,
     tune,
     verify,
+    watch,
 )
 from host.console import note
 
@@ -57,6 +58,7 @@ for command in (
     flash,
     doctor,
     tune,
+    watch,
 ):
     command.register(app)
 

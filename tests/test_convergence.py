@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 from codegen.errors import FeastError
 from codegen.model import Hyperparameters, Sensor
 from codegen.records import MISS, RESULT_DTYPE
+from host.cli import execute
 from host.convergence import SPAN, DriftDetector, settled
-from host.datasets import Source, open_source
+from host.datasets import open_source
 from host.feast import FloatFeast, initial_model
 from host.signals import Signals
 from host.training import train
+from host.watch import feed as feed_network
 
 PARAMS = Hyperparameters()
 
@@ -101,14 +104,18 @@ def test_training_until_converged_stops_early_and_can_be_repeated() -> None:
     assert outcome.signals.weight_change[0] > outcome.signals.weight_change[-1] > 0
 
 
-def watch(detector: DriftDetector, net: FloatFeast, source: Source) -> None:
-    for stream in source:
-        net.reset()
-        start = 0
-        while start < stream.events.size:
-            chunk = stream.events[start : start + detector.remaining]
-            start += chunk.size
-            detector.update(net.step(chunk), net.thresholds)
+def test_watch_command_tells_bars_from_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "model.npz"
+    assert execute(["train", "sim:digits?count=120", "-o", str(path), "--radius", "3"]) == 0
+    capsys.readouterr()
+    known = ["watch", str(path), "sim:digits?seed=1&count=80", "--calibration", "400", "--json"]
+    assert execute([*known[:3], "sim:bars?count=12", *known[3:]]) == 1
+    seen = json.loads(capsys.readouterr().out)
+    assert seen["false_alarm"] is None and 0 < seen["events_until"] < 20_000
+    assert execute([*known[:3], "sim:digits?seed=1&count=5", *known[3:]]) == 0
+    assert json.loads(capsys.readouterr().out)["alarm"] is None
+    assert execute(["watch", str(path), "sim:digits?count=2", "sim:bars"]) == 2
+    assert "too few events to know what is usual" in capsys.readouterr().err
 
 
 @pytest.mark.data
@@ -122,8 +129,8 @@ def test_digits_turn_into_bars(nmnist: Path) -> None:
     for index in range(learned.model.training.recordings):
         net.reset()
         net.step(source.load(index).events)
-    watch(detector, net, source.pick(range(learned.model.training.recordings, len(source))))
+    feed_network(detector, net, source.pick(range(learned.model.training.recordings, len(source))))
     assert detector.calibrated and detector.alarm is None
     before = detector.windows * 250
-    watch(detector, net, open_source("sim:bars?seed=0&count=10"))
+    feed_network(detector, net, open_source("sim:bars?seed=0&count=10"))
     assert detector.alarm is not None and detector.alarm.events - before <= 15_000

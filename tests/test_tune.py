@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -136,6 +135,8 @@ def postgres() -> Iterator[str]:
         pytest.skip("no PostgreSQL server: apt-get install postgresql")
     user = None
     if os.geteuid() == 0:  # it refuses to run as root
+        import pwd
+
         names = {each.pw_name for each in pwd.getpwall()}
         user = "postgres" if "postgres" in names else "nobody"
     folder = Path(tempfile.mkdtemp(prefix="feast-pg-", dir="/tmp"))

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from codegen.model import Polarity
 from host.commands.options import (
     JsonOption,
     SensorOption,
@@ -49,6 +50,11 @@ def tune(
     noise_hz: Annotated[
         float, typer.Option(metavar="HZ", help="With --size: noise events mixed in, per pixel and second.")
     ] = 2.0,
+    radius: Annotated[int, typer.Option(help="With --size: radius of the contexts, pixels.")] = 5,
+    tau_us: Annotated[
+        float, typer.Option(help="With --size: decay of the time surface, microseconds.")
+    ] = 20_000.0,
+    polarity: Annotated[Polarity, typer.Option(help="With --size: one surface, two, or signs.")] = "merged",
     seed: Annotated[int, typer.Option(min=0, help="Of the search and of the first weights.")] = 0,
     jobs: Annotated[
         int, typer.Option(metavar="N", help="Workers that extract features; -1: one a core.")
