@@ -66,14 +66,11 @@ class Live:
         self._last_us = 0
 
     def batches(self) -> Iterator[Events]:
-        """What has come; empty where nothing has. Ends after `seconds`, on `stop` and on Ctrl-C."""
+        """What has come; empty where nothing has. Ends after `seconds`, and when `stop` is set."""
         limit = None if self._seconds is None else time.monotonic() + self._seconds
-        try:
-            while not self.stop and (limit is None or time.monotonic() < limit):
-                data = self._port.read(_READ_S)
-                yield self._good(self._decode(data)) if data else NO_EVENTS
-        except KeyboardInterrupt:
-            return
+        while not self.stop and (limit is None or time.monotonic() < limit):
+            data = self._port.read(_READ_S)
+            yield self._good(self._decode(data)) if data else NO_EVENTS
 
     def _good(self, events: Events) -> Events:
         kept = events[(events["x"] < self._sensor.width) & (events["y"] < self._sensor.height)]

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +131,25 @@ class TestRefusals:
         code, _, error = run(capsys, "stream", "--port", port, "--from", f"genx320://{save}")
         assert code == 2
         assert "(300, 2) cannot be sent: this device's sensor has coordinates below 256" in error
+
+
+def test_a_camera_is_streamed_until_ctrl_c(port: str, tmp_path: Path) -> None:
+    """What was recorded until then is kept."""
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    out = tmp_path / "out.npz"
+    command = [sys.executable, "-m", "host.cli", "stream", "--port", port, "--record", str(out)]
+    process = subprocess.Popen([*command, "--from", f"edvs://{os.ttyname(theirs)}"])
+    assert os.read(ours, 100) == b"!E4\nE+\n"
+    os.write(ours, b"".join(bytes([0x80 | i, i, 0, 0, 1, i]) for i in range(30)))
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    os.close(ours)
+    os.close(theirs)
+    with np.load(out, allow_pickle=False) as kept:
+        assert kept["events"]["t_us"].tolist() == [256 + i for i in range(30)]
+        assert len(kept["results"]) == 30
 
 
 def test_state_down_and_up_again(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,6 +121,8 @@ def stream(
         feeds: Iterator[Feed]
         if live is not None:
             feed = stack.enter_context(live_feed(live, hello.sensor, seconds, pace))
+            if not feed.replayable:
+                stack.enter_context(_interrupt_ends(feed))
             feeds = iter([feed])
         else:
             assert source is not None
@@ -142,6 +145,20 @@ def stream(
         if recorder is not None:
             recorder.save(outcome)
     _print(outcome, as_json)
+
+
+@contextmanager
+def _interrupt_ends(feed: Any) -> Iterator[None]:
+    """Ctrl-C ends a live source in good order: what was sent is answered, what was recorded is kept."""
+
+    def end(*_: object) -> None:
+        feed.stop = True
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Status:
