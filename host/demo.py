@@ -91,7 +91,7 @@ def run(spec: str, output: Path) -> int:
 
     with stage("Verify"):
         with progress("verify: recordings") as report:
-            verified = verify(model, tracked(parts.learn, report))
+            verified = verify(model, tracked(parts.learn, report), kernel=get_board(BOARD).kernel)
         _say_verified(verified)
 
     runs = []

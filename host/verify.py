@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from codegen.boards import Kernel
 from codegen.model import Model
 from codegen.native import NativeFeast, build_native
 from codegen.options import Options, Select, Weights
@@ -97,35 +98,32 @@ class VerifyReport:
         return sum(mode.events for mode in self.modes.values())
 
 
-Progress = Callable[[int], None]
-
-
 def verify(
     model: Model,
     recordings: Iterable[EventStream],
     select: Select = "nearest",
     weights: Weights = "int16",
-    progress: Progress = lambda events: None,
+    kernel: Kernel = "portable",
 ) -> VerifyReport:
     """Run the emitted C and the twin over every event, frozen and learning, and compare all they hold.
 
-    Learning needs int16 weights; with int8 there is only the frozen mode.
+    Learning needs int16 weights; with int8 there is only the frozen mode. Packed and vector
+    instructions of a `kernel` that this machine lacks are done by the plain C beside them.
 
     `recordings` is iterated once; surfaces are reset before each, learning goes on across them. A
-    mode stops at its first difference. `progress` is called with the events done since the last call.
+    mode stops at its first difference.
     Raises FeastError if the model cannot be quantised or there is no C compiler.
     """
     quant, _ = quantise(model)
-    runs = {"frozen": _Run(quant, Options(False, select, weights))}
+    runs = {"frozen": _Run(quant, Options(False, select, weights), kernel)}
     if weights == "int16":
-        runs["learning"] = _Run(quant, Options(True, select))
+        runs["learning"] = _Run(quant, Options(True, select), kernel)
     reference = FloatFeast(model, dtype=np.float64)
     nearest = Twin(quant, Options(weights=weights))
     agreement = Agreement(0, 0, 0, 0)
     for stream in recordings:
         for run in runs.values():
             run.compare(stream)
-            progress(len(stream.events))
         agreement += _agreement(model, quant, reference, nearest, stream.events)
     return VerifyReport(
         model_id=model.model_id,
@@ -138,8 +136,8 @@ def verify(
 class _Run:
     """Emitted C and twin side by side in one mode."""
 
-    def __init__(self, quant: QuantModel, options: Options) -> None:
-        plan = make_plan(quant, None, options)
+    def __init__(self, quant: QuantModel, options: Options, kernel: Kernel) -> None:
+        plan = make_plan(quant, None, options, kernel)
         self.build_id = plan.build_id
         self._quant = quant
         self._native = build_native(render(plan))

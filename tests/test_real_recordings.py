@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codegen.boards import get_board
+from codegen.boards import Kernel, get_board
 from codegen.model import Hyperparameters, Model, Polarity
 from codegen.options import Options
 from host.build import prepare_project
@@ -32,13 +32,13 @@ def spread(source: Source, count: int) -> Source:
     return source.pick([int(i) for i in np.linspace(0, len(source) - 1, count)])
 
 
-@pytest.mark.parametrize("polarity", ["merged", "separate"])
-def test_emitted_c_equals_the_twin_on_every_event(nmnist: Path, polarity: Polarity) -> None:
+@pytest.mark.parametrize(("polarity", "kernel"), [("merged", "dsp"), ("separate", "vector")])
+def test_emitted_c_equals_the_twin_on_every_event(nmnist: Path, polarity: Polarity, kernel: Kernel) -> None:
     """All 850 recordings, frozen and learning: results and final states."""
     source = open_source(str(nmnist))
     streams = [stream for split in ("train", "test") for stream in source.split(split)]
     assert len(streams) == 850
-    report = verify(trained(nmnist, polarity), streams)
+    report = verify(trained(nmnist, polarity), streams, kernel=kernel)
     assert report.mismatches == 0
     events = sum(stream.events.size for stream in streams)
     assert {mode.events for mode in report.modes.values()} == {events}

@@ -28,6 +28,12 @@ def verify(
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N recordings.")
     ] = None,
+    board: Annotated[
+        str | None,
+        typer.Option(
+            "--board", metavar="NAME", help="The code as emitted for this board; else portable C."
+        ),
+    ] = None,
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",
     skip_bad_events: SkipOption = False,
@@ -36,25 +42,30 @@ def verify(
     """Prove the emitted C equal to the integer twin.
 
     Every result and all state, frozen and learning. Exit code 1 names the first event and value that differ.
+    The code runs on this machine: packed and vector instructions of a board are done by the plain C beside
+    them, and `codegen run` proves the instructions themselves.
 
     Example: codegen verify model.npz sim:digits
     """
+    from codegen.boards import get_board
     from codegen.model import load_model
     from host.datasets import open_source
     from host.verify import verify as compare
 
     network = load_model(model)
+    kernel = get_board(board).kernel if board else "portable"
     recordings = open_source(source, network.sensor, skip_bad_events)
     if limit is not None:
         recordings = recordings.pick(range(min(limit, len(recordings))))
     with progress("verify: recordings") as report:
-        outcome = compare(network, tracked(recordings, report), select, weights)
+        outcome = compare(network, tracked(recordings, report), select, weights, kernel)
     agreement = outcome.agreement
     if as_json:
         print_json(
             {
                 "model_id": outcome.model_id,
                 "source": recordings.spec,
+                "kernel": kernel,
                 "recordings": len(recordings),
                 "events": outcome.events,
                 "mismatches": outcome.mismatches,
