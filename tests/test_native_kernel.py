@@ -219,6 +219,21 @@ def test_learning_statistics_on_recordings() -> None:
     assert np.sum(native.weights * loop.weights, axis=1).min() > 0.98
 
 
+@pytest.mark.data
+def test_real_recordings_learn_alike(nmnist: Path) -> None:
+    """From one state over 16,000 events nearly every result is equal, though thresholds decide on each."""
+    source = open_source(str(nmnist)).split("test")
+    native, loop = pair(initial_model(Hyperparameters(neurons=32), source.sensor, seed=0), learning=True)
+    equal = []
+    for index in range(4):
+        for net in (native, loop):
+            net.reset()
+        events = source.load(index).events
+        equal.append(native.step(events) == loop.step(events))
+    assert np.concatenate(equal).mean() > 0.999
+    np.testing.assert_allclose(native.thresholds, loop.thresholds, rtol=0, atol=0.01)
+
+
 def test_copies_and_pickles_go_on_alone() -> None:
     net = FloatFeast(make_model(SMALL, radius=2, neurons=20, threshold=0.5), learning=True, engine="native")
     net.step(make_events(100, SMALL))

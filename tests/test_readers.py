@@ -18,6 +18,7 @@ from codegen.records import EVENT_DTYPE, Events
 from host import nmnist
 from host.datasets import open_source
 from host.readers import base, open_recording
+from host.readers.hdf5 import microseconds
 from tests import event_files as files
 from tests.networks import make_events
 
@@ -214,6 +215,31 @@ def test_32_bit_times_that_wrap_go_on(write: Any, tmp_path: Path) -> None:
     events["t_us"] = (np.arange(50) * 2**30 + 5).astype(np.uint64)
     suffix = ".dat" if write is files.write_dat else ".aedat"
     same(open_recording(write(tmp_path / f"w{suffix}", events, SENSOR)).read(), events)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("EVT2", files.evt2_words), ("EVT21", files.evt21_words), ("EVT3", files.evt3_words)],
+)
+def test_evt_addresses_the_largest_sensor(name: str, words: Any, tmp_path: Path) -> None:
+    sensor = Sensor(2048, 2048)
+    events = make_events(200, sensor)
+    events["x"][:2], events["y"][:2] = 2047, (0, 2047)
+    same(open_recording(files.write_raw(tmp_path / "w.raw", name, words(events), sensor)).read(), events)
+
+
+def test_aedat31_counts_the_overflows_of_its_times(tmp_path: Path) -> None:
+    events = make_events(20, SENSOR)
+    late = events.copy()
+    late["t_us"] += np.uint64(3 << 31)
+    packets = [files.aedat31_packet(events), files.aedat31_packet(late)]
+    path = files.write_aedat31(tmp_path / "a.aedat", packets)
+    same(open_recording(path).read(), np.concatenate([events, late]))
+
+
+def test_offsets_count_for_seconds_too() -> None:
+    np.testing.assert_array_equal(microseconds(np.array([0.5, 1.25]), 7), [500_007, 1_250_007])
+    np.testing.assert_array_equal(microseconds(np.array([5, 6], np.uint32), 2**40), [2**40 + 5, 2**40 + 6])
 
 
 def test_evt_leaves_out_events_of_unknown_time_and_other_words(tmp_path: Path) -> None:
