@@ -35,6 +35,7 @@ def test_settled_needs_a_full_span_of_the_law_and_thresholds_at_rest() -> None:
     assert not settled(signals(law[1:], rest[1:]), PARAMS)
     assert not settled(signals(law, rest + np.arange(SPAN) * 0.01), PARAMS)
     assert not settled(signals(np.full(SPAN, 40), rest), PARAMS)
+    assert not settled(signals(np.full(SPAN, 10), rest), PARAMS)
     swing = np.repeat([10, 31], SPAN // 2)  # the law on average alone
     assert not settled(signals(swing, rest), PARAMS)
     before = np.full(50, 900)
