@@ -1,6 +1,6 @@
 """How well activation scores rank networks: Spearman correlation with the accuracy of a readout.
 
-    python -m benchmarks.activation_score SOURCE [--networks 32] [--seed 0]
+    python -m benchmarks.activation_score SOURCE [--networks 32] [--seeds 0 1]
 
 Networks are drawn at random over N, radius, tau, polarity and eta. Each is trained on all recordings
 (of a folder with splits: of its train part), scored on a tenth of them, and read out (ridge on 5x5
@@ -10,6 +10,7 @@ overlapping cells, five-fold cross-validation) on all. docs/results.md holds the
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -34,26 +35,31 @@ def draw(generator: np.random.Generator) -> Hyperparameters:
     )
 
 
+def networks(count: int, seeds: Sequence[int]) -> list[Hyperparameters]:
+    """`count` different networks of each seed, each listed once."""
+    found: dict[Hyperparameters, None] = {}
+    for seed in seeds:
+        generator, own = np.random.default_rng(seed), set()
+        while len(own) < count:
+            own.add(draw(generator))
+            found |= dict.fromkeys(sorted(own - found.keys(), key=repr))
+    return list(found)
+
+
 def main() -> None:
     """Print one row per network and the correlations, in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("source")
     parser.add_argument("--networks", type=int, default=32)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--jobs", type=int, default=1)
     chosen = parser.parse_args()
     source = training_part(open_source(chosen.source))
-    generator = np.random.default_rng(chosen.seed)
     pooling = Pooling(grid=5, overlap=1.5)
     rows = []
     print("| N | radius | tau (ms) | polarity | eta | accuracy | separation | spread | richness |")
     print("|---|---|---|---|---|---|---|---|---|")
-    seen: set[Hyperparameters] = set()
-    while len(seen) < chosen.networks:
-        params = draw(generator)
-        if params in seen:
-            continue
-        seen.add(params)
+    for params in networks(chosen.networks, chosen.seeds):
         model = train(source, params).model
         score = activation_score(source, model, jobs=chosen.jobs)
         vectors = feature_vectors(source, model, [pooling], jobs=chosen.jobs)

@@ -21,7 +21,8 @@ SourceArgument = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A file of events, a folder of class folders, tonic:NMNIST?save_to=DIR, sim:digits or sim:bars.",
+        help="A file of events, a folder of class folders, tonic:NMNIST?save_to=DIR, or sim:digits, "
+        "sim:bars, sim:planes.",
     ),
 ]
 BoardOption = Annotated[
