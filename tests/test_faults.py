@@ -23,6 +23,7 @@ from codegen.twin import Twin
 from host.build import PROJECT
 from host.events import EventStream
 from host.exchange import Patience
+from host.learned import words_of
 from host.link import Link, open_link
 from host.port import LinkError
 from host.results import batches_of
@@ -223,6 +224,20 @@ class TestResuming:
                 list(streamer.stream([Changing(EventStream(make_events(3000), SENSOR, "x", None))]))
 
         run_with(program, Faults(plan=[(12_000, "reset")]), use, initialise=True)
+
+
+def test_state_of_many_frames_over_a_bad_line(program: Path, model: Model) -> None:
+    """Every frame of an answer may be lost: what is put together is still the device's state."""
+    other = words_of(make_model(seed=4, neurons=8, radius=2))
+    with (
+        faulty(process_device(program), Faults(seed=3, frame_rate=0.15)) as proxy,
+        open_link(proxy.url, patience=Patience(0.05, 0.2, 5.0), connect_s=5.0) as link,
+    ):
+        for words in (words_of(model), other) * 4:
+            link.write_state(words)
+            assert (link.read_state() == words).all()
+            assert link.signals().thresholds_q30.tolist() == [2**29] * 8
+            assert len(link.read_state(0, link.hello.snapshot_words)) == link.hello.snapshot_words
 
 
 def damaged_run(events: Events, url: str) -> tuple[Results, dict[str, int]]:
