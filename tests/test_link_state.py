@@ -166,6 +166,7 @@ class TestUpload:
         assert ask(wire.KEEP)["code"] == upload
         assert ask(wire.START, run=2, flags=0)["code"] == upload
         assert ask(wire.ADOPT, state_id=5)["code"] == wire.ERROR_STATE.value
+        assert ask(wire.START, run=2, flags=0)["code"] == upload
         assert "code" not in ask(wire.START, run=2, flags=wire.START_INITIALISE.value)
         assert ask(wire.EVENTS, b"\0\1\1", run=2, first=0, base_us=0)["first"] == 0
 
