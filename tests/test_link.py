@@ -500,13 +500,13 @@ class TestNoDevice:
         ):
             open_link(url, connect_s=1.0)
 
-    def test_another_version_answers(self) -> None:
-        with (
-            talking(other_version) as url,
-            pytest.raises(
-                FeastError, match=rf"version {wire.VERSION + 1}, this program {wire.VERSION}: update this"
-            ),
-        ):
+    @pytest.mark.parametrize(
+        ("version", "advice"),
+        [(NEXT, "update this"), (wire.VERSION - 1, "build the firmware again and flash")],
+    )
+    def test_another_version_answers(self, version: int, advice: str) -> None:
+        problem = f"version {version}, this program {wire.VERSION}: {advice}"
+        with talking(speaking(version)) as url, pytest.raises(FeastError, match=problem):
             open_link(url)
 
     def test_the_connection_breaks(self, program: Path) -> None:
@@ -520,14 +520,16 @@ class TestNoDevice:
         server.close()
 
 
-def other_version(request: bytes) -> bytes:
-    (body,) = FrameDecoder().feed(request)
-    values = wire.HELLO.unpack(body)[0]
-    return encode_frame(
-        wire.HELLO_REPLY_PREFIX.pack(
-            b"new", run=0, sequence=0, received=0, nonce=values["nonce"], version=wire.VERSION + 1
-        )
-    )
+def speaking(version: int) -> Callable[[bytes], bytes]:
+    """A device of another protocol version answers HELLO."""
+
+    def answer(request: bytes) -> bytes:
+        (body,) = FrameDecoder().feed(request)
+        nonce = wire.HELLO.unpack(body)[0]["nonce"]
+        reply = wire.HELLO_REPLY_PREFIX
+        return encode_frame(reply.pack(b"x", run=0, sequence=0, received=0, nonce=nonce, version=version))
+
+    return answer
 
 
 @contextmanager
