@@ -155,6 +155,32 @@ def test_surfaces_are_scaled_alike_over_long_streams(silence_us: int) -> None:
     assert np.mean(native.winner == loop.winner) > 0.999
 
 
+@pytest.mark.parametrize("silence_us", [0, 30_000, 45_000, 60_000, 100_000])
+def test_surfaces_fade_and_die_as_in_the_loop(silence_us: int) -> None:
+    """A silence of 0 to 144 octaves: each pixel alike, and cleared in one if it is in the other."""
+    native, loop = pair(make_model(SMALL, radius=2, neurons=2, tau_us=1000.0))
+    first = make_events(300, SMALL, mean_gap_us=100.0)
+    second = make_events(5, SMALL, seed=1, mean_gap_us=100.0)
+    second["t_us"] += first["t_us"][-1] + np.uint64(silence_us)
+    for net in (native, loop):
+        net.step(np.concatenate([first, second]))
+    ours = native._engine._surfaces[:, :, : SMALL.width + 4]  # type: ignore[union-attr]
+    theirs = loop._engine._state.surfaces  # type: ignore[union-attr]
+    np.testing.assert_array_equal(ours == 0.0, theirs == 0.0)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("neurons", [3, 40, 100])
+def test_ties_go_to_the_lowest_of_many(neurons: int) -> None:
+    model = make_model(SMALL, radius=1, neurons=neurons)
+    model.weights[:] = model.weights[0]
+    assert not FloatFeast(model, engine="native").step(make_events(50, SMALL)).any()
+    model.thresholds[: neurons // 2] = 1.0
+    model.thresholds[neurons // 2 :] = -1.0
+    winners = FloatFeast(model, select="threshold", engine="native").step(make_events(50, SMALL))
+    assert set(winners) == {neurons // 2}
+
+
 def test_weights_keep_unit_norm_and_faint_ones_die() -> None:
     """The norm follows from the stored energy: no drift over many updates, no denormal numbers."""
     model = make_model(SMALL, radius=2, neurons=2, eta=0.3, threshold=-1.0)
