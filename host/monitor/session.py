@@ -31,6 +31,8 @@ _SHARE: Final = 5
 """A question that took a second is asked again after this many."""
 _SIGNALS_S, _SURFACE_S, _FEATURES_S = 0.25, 0.25, 1.0
 _HISTORY: Final = 600
+_SHOWN_WORDS: Final = 20_000
+"""A longer surface, or longer features, are not fetched: they would keep the line from the events."""
 
 
 class Session(threading.Thread):
@@ -56,6 +58,9 @@ class Session(threading.Thread):
         self._began = (time.monotonic(), 0)
         self._misses: deque[tuple[int, float]] = deque(maxlen=_HISTORY)
         self._last_signals: DeviceSignals | None = None
+        hello = streamer.link.hello
+        self._surface_words = hello.banks * hello.sensor.width * hello.sensor.height
+        self._weight_words = hello.features * (2 * hello.radius + 1) ** 2
         self._fixed = self._describe()
         self._view: dict[str, Any] = {"device": self._fixed, "events": 0, "note": ""}
 
@@ -185,11 +190,11 @@ class Session(threading.Thread):
             signals = link.signals()
             shown |= self._signals(signals) | {"counters": dict(link.counters())}
             self._wait("signals", now, _SIGNALS_S)
-        if now >= self._due["surface"]:
+        if now >= self._due["surface"] and self._surface_words <= _SHOWN_WORDS:
             began = time.monotonic()
             shown["surface"] = self._surface()
             self._wait("surface", began, _SURFACE_S)
-        if now >= self._due["features"]:
+        if now >= self._due["features"] and self._weight_words <= _SHOWN_WORDS:
             began = time.monotonic()
             shown["weights"] = self._weights()
             self._wait("features", began, _FEATURES_S)
@@ -228,16 +233,14 @@ class Session(threading.Thread):
 
     def _surface(self) -> str:
         """The device's own surface: int16 values as base64, surface after surface."""
-        hello = self._streamer.link.hello
-        count = hello.banks * hello.sensor.width * hello.sensor.height
-        words = self._streamer.link.read_state(hello.snapshot_words - count, count)
+        link, count = self._streamer.link, self._surface_words
+        words = link.read_state(link.hello.snapshot_words - count, count)
         return base64.b64encode(words.astype("<u2").tobytes()).decode()
 
     def _weights(self) -> str:
         """Q15 weights as base64, feature after feature."""
-        hello = self._streamer.link.hello
-        count = hello.features * (2 * hello.radius + 1) ** 2
-        return base64.b64encode(self._streamer.link.read_state(0, count).astype("<u2").tobytes()).decode()
+        words = self._streamer.link.read_state(0, self._weight_words)
+        return base64.b64encode(words.astype("<u2").tobytes()).decode()
 
     def _thinned(self) -> list[list[int]]:
         """[x, y, result] of the events since the last picture, every so many of them."""

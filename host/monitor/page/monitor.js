@@ -78,6 +78,8 @@ function drawScene(view) {
     inner.putImageData(image, 0, 0);
     context.imageSmoothingEnabled = false;
     context.drawImage(plane, 0, 0, canvas.width, canvas.height);
+  } else {
+    context.clearRect(0, 0, canvas.width, canvas.height);
   }
   const now = performance.now();
   if (view.drawn.length && view.version !== drawScene.seen) {
