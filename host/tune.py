@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +39,8 @@ ETA: Final = (1e-4, 3e-2)
 POLARITIES: Final = ("merged", "separate", "signed")
 FOLDS: Final = 5
 _POOLING: Final = Pooling(grid=5, overlap=1.5, power=0.3)
+ATTEMPTS: Final = 6
+"""Times a database is opened, half a second apart, when another process makes its tables."""
 _DIRECTIONS: Final = ("maximize", "minimize", "minimize", "minimize")
 LEASE_S: Final = 120
 """A process silent for this long is taken for dead; its trial counts as failed (databases only)."""
@@ -219,12 +223,12 @@ def _known(study: Any, trial: Any) -> float | None:
 
 def _open(storage: str, name: str, seed: int) -> Any:
     import optuna
-    from optuna.storages import JournalStorage, RDBStorage
+    from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
     place: Any
     if "://" in storage:
-        place = RDBStorage(storage, heartbeat_interval=LEASE_S // 2, grace_period=LEASE_S)
+        place = _database(storage)
     else:
         path = Path(storage)
         if not path.parent.is_dir():
@@ -239,6 +243,24 @@ def _open(storage: str, name: str, seed: int) -> Any:
     return optuna.create_study(
         storage=place, sampler=sampler, directions=list(_DIRECTIONS), study_name=name, load_if_exists=True
     )
+
+
+def _database(url: str) -> Any:
+    """Storage in a database; its tables are made at the first use, where another process may be first."""
+    import optuna
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    for left in range(ATTEMPTS - 1, -1, -1):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                return RDBStorage(url, heartbeat_interval=LEASE_S // 2, grace_period=LEASE_S)
+        except (IntegrityError, ProgrammingError, RuntimeError):
+            if left == 0:
+                raise
+            time.sleep(0.5)
+    raise AssertionError("the last attempt returns or raises")
 
 
 @contextlib.contextmanager
