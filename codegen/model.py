@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import re
+import struct
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -246,6 +248,13 @@ def load_model(path: Path) -> Model:
     return model
 
 
+_UNREADABLE: Final = (
+    *(OSError, ValueError, EOFError, KeyError, OverflowError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, RuntimeError),  # RuntimeError: an "encrypted" member
+)
+"""What numpy and zipfile raise for damaged files."""
+
+
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     expected = {"header": "|u1", "sha256": "|u1", "weights": "<f8", "thresholds": "<f8"}
     try:
@@ -255,7 +264,7 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             arrays = {name: archive[name] for name in expected}
     except FileNotFoundError:
         raise FeastError(f"{path}: no such model file") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+    except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FeastError(f"{path}: not a readable model file ({reason})") from None
     for name, dtype in expected.items():
