@@ -104,10 +104,12 @@ def tune(
         labels_of(part)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with _told_apart(storage):
-        study = _open(storage, f"{part.spec} on {board.name} for {objective}", seed)
+        study = _open(storage, f"{part.spec} on {board.name} for {objective}")
     interrupted = False
 
     def run(trial: Any) -> tuple[float, float, float, float]:
+        # By the trial's number: processes that share a study draw differently, one alone the same again.
+        study.sampler = _sampler(seed + 100_003 * trial.number)
         params = suggest(trial)
         if not fits(params, part.sensor, Options(), board):
             raise optuna.TrialPruned(f"does not fit {board.name}")
@@ -221,7 +223,13 @@ def _known(study: Any, trial: Any) -> float | None:
     return None
 
 
-def _open(storage: str, name: str, seed: int) -> Any:
+def _sampler(seed: int) -> Any:
+    import optuna
+
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=16, constant_liar=True)
+
+
+def _open(storage: str, name: str) -> Any:
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -235,13 +243,8 @@ def _open(storage: str, name: str, seed: int) -> Any:
             raise FeastError(f"{storage}: there is no folder {path.parent} to keep the study in")
         lock = JournalFileOpenLock(storage) if os.name == "nt" else None
         place = JournalStorage(JournalFileBackend(storage, lock_obj=lock))
-    known = [each.study_name for each in optuna.get_all_study_summaries(place, include_best_trial=False)]
-    count = 0
-    if name in known:
-        count = len(optuna.load_study(study_name=name, storage=place).get_trials(deepcopy=False))
-    sampler = optuna.samplers.TPESampler(seed=seed + 100_003 * count, n_startup_trials=16, constant_liar=True)
     return optuna.create_study(
-        storage=place, sampler=sampler, directions=list(_DIRECTIONS), study_name=name, load_if_exists=True
+        storage=place, directions=list(_DIRECTIONS), study_name=name, load_if_exists=True
     )
 
 
