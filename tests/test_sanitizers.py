@@ -1,0 +1,149 @@
+"""The emitted C under address and undefined-behaviour sanitizers, on hostile events and hostile states."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+
+import pytest
+
+from codegen.boards import Kernel
+from codegen.model import Model
+from codegen.options import Options
+from tests.networks import make_events, make_model
+from tests.proofs.driver import (
+    KERNELS,
+    SENSOR,
+    build_driver,
+    drive,
+    emitted,
+    hostile_events,
+    hostile_state,
+    steps,
+    twin_script,
+)
+
+SANITIZE = ["-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+POLARITIES = ("merged", "separate", "signed")
+NARROW = Options(select="threshold", weights="int8")
+
+
+@pytest.fixture(params=["gcc", "clang"])
+def compiler(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    """A compiler with its sanitizers; skips, saying so, where one or the other is absent."""
+    return sanitizing(request.param, tmp_path)
+
+
+def sanitizing(name: str, folder: Path) -> list[str]:
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not on PATH")
+    try:
+        build_driver(emitted(network("merged"), Options(), "small"), folder / "probe", [name, *SANITIZE])
+    except AssertionError as problem:
+        pytest.skip(f"{name} has no sanitizers here: {str(problem).splitlines()[0]}")
+    return [name, *SANITIZE]
+
+
+def network(polarity: str, border: str = "zero", radius: int = 2) -> Model:
+    return make_model(
+        SENSOR, polarity=polarity, border=border, radius=radius, neurons=5, eta=0.1, tau_us=300.0
+    )
+
+
+def hostile_script(model: Model, options: Options, events: int, rounds: int) -> bytes:
+    """Recordings of hostile events; under learning also imports, switches and starts from the model."""
+    script = b""
+    for seed in range(rounds):
+        script += b"r" + steps(hostile_events(events, model.sensor, seed))
+        if options.learning:
+            script += hostile_state(model, seed) + (b"l\1", b"l\0", b"i")[seed % 3]
+            script += steps(make_events(events, model.sensor, seed, mean_gap_us=1.0))
+        script += b"sq"
+    return script
+
+
+def check(
+    files: dict[str, str], folder: Path, command: list[str], script: bytes, answers: bytes | None = None
+) -> None:
+    done = drive(build_driver(files, folder, command), script)
+    assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode()
+    assert done.stdout
+    assert answers is None or done.stdout.startswith(answers)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    list(itertools.product(KERNELS, (Options(learning=True), NARROW))),
+    ids=lambda value: value if isinstance(value, str) else ("learning" if value.learning else "frozen"),
+)
+def test_no_undefined_behaviour(kernel: Kernel, options: Options, tmp_path: Path) -> None:
+    """One compiler, the polarity turning with the kernel; the whole product is a longer check."""
+    command = sanitizing("gcc", tmp_path)
+    model = network(POLARITIES[KERNELS.index(kernel) % 3], radius=2 + options.learning)
+    script, answers = twin_script(model, options, 600)
+    script += hostile_script(model, options, 600, rounds=6)
+    check(emitted(model, options, kernel), tmp_path / "library", command, script, answers)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("options", [Options(), NARROW, Options(learning=True), Options(True, "threshold")])
+@pytest.mark.parametrize("border", ["zero", "skip"])
+@pytest.mark.parametrize("polarity", POLARITIES)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_no_undefined_behaviour_anywhere(
+    kernel: Kernel, polarity: str, border: str, options: Options, compiler: list[str], tmp_path: Path
+) -> None:
+    for radius in (1, 5):
+        model = network(polarity, border, radius)
+        script, answers = twin_script(model, options, 2000)
+        script += hostile_script(model, options, 2000, rounds=12)
+        check(emitted(model, options, kernel), tmp_path / f"radius{radius}", compiler, script, answers)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_extreme_states_pass_the_check_of_the_import(seed: int, tmp_path: Path) -> None:
+    """Else the scripts above would try nothing but the model's own state."""
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    options = Options(learning=True)
+    for radius in (1, 5):
+        model = network("signed", radius=radius)
+        program = build_driver(emitted(model, options, "small"), tmp_path / f"{radius}", ["cc", "-O0"])
+        assert drive(program, hostile_state(model, seed)).stdout == (b"\0\0" if seed % 3 == 0 else b"\1\0")
+
+
+FAULTS = {
+    "beyond the state": (
+        "src/feast.c",
+        "event->x >= FEAST_SENSOR_WIDTH || event->y >= FEAST_SENSOR_HEIGHT",
+        "event->x >= FEAST_SENSOR_WIDTH",
+        b"AddressSanitizer|index",
+    ),
+    "shift too far": (
+        "src/feast.c",
+        "octaves < FEAST_DEAD_OCTAVES",
+        "octaves < UINT32_MAX",
+        b"shift exponent",
+    ),
+    "signed overflow": (
+        "src/feast_learn.c",
+        "self->thresholds[n] - FEAST_DELTA_E_Q30",
+        "self->thresholds[n] * 4 - FEAST_DELTA_E_Q30",
+        b"signed integer overflow",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(fault: str, compiler: list[str], tmp_path: Path) -> None:
+    path, right, wrong, message = FAULTS[fault]
+    options = Options(learning=True)
+    model = network("merged")
+    files = emitted(model, options, "portable")
+    assert files[path].count(right) == 1
+    files[path] = files[path].replace(right, wrong)
+    program = build_driver(files, tmp_path / "faulty", compiler)
+    done = drive(program, hostile_script(model, options, 400, rounds=3))
+    assert done.returncode not in (0, 3)
+    assert any(word in done.stderr for word in message.split(b"|")), done.stderr.decode()
