@@ -31,6 +31,7 @@ def model() -> Model:
     return make_model(neurons=8, radius=2)
 
 
+@pytest.mark.prove
 def test_through_a_pseudo_terminal_paced_to_921600_baud(tmp_path: Path, model: Model) -> None:
     """The line is busy for at least 90 % of the time, and most of its bytes are events."""
     program = link_device.build_real_process(tmp_path, model, **BOARD_BUFFERS)
