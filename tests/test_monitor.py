@@ -152,9 +152,7 @@ class TestWhatIsSent:
             live = server.url.replace("http", "ws").replace("/?", "/live?")
             views = [read(live, lambda v: v.get("drawn")) for _ in range(5)]
             assert all(len(view["drawn"]) <= DRAWN_EVENTS for view in views)
-            began = time.monotonic()
             until(lambda: session.view()["events"] == len(events), 30.0)
-            assert time.monotonic() - began < 10.0
 
     def test_records(self, program: Path, model: Model, tmp_path: Path) -> None:
         feed = Silent(EventStream(make_events(30_000, mean_gap_us=100.0), SENSOR, "x", None), speed=1.0)
