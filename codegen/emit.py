@@ -51,6 +51,11 @@ def write(files: dict[str, str], folder: Path) -> Emission:
     return Emission(folder, tuple(changed), unchanged, tuple(stale))
 
 
+def _foreign(path: Path) -> bool:
+    """Whether `path` cannot be what an interrupted emission left."""
+    return not path.is_dir() and path.suffix != ".partial"
+
+
 def _text(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
@@ -64,7 +69,7 @@ def _earlier(folder: Path) -> set[str]:
         raise FeastError(f"{folder}: is a file, expected a folder for the library")
     text = _text(folder / MANIFEST)
     if text is None:
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(_foreign(path) for path in folder.rglob("*")):
             raise FeastError(f"{folder}: not empty and not an emitted library: choose another folder with -o")
         return set()
     try:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from codegen.errors import FeastError
 
 FORMAT_VERSION: Final = 1
+MOST_NEURONS: Final = 4096
 UNIT_TOLERANCE: Final = 2e-3
 """Largest deviation of a stored weight vector's L2 norm from 1: Q15 rounding at D = 31*31 fits."""
 
@@ -136,7 +137,7 @@ class _Strict(BaseModel):
 
 
 class _ParamsSchema(_Strict):
-    neurons: Annotated[int, Field(ge=1, le=4096)]
+    neurons: Annotated[int, Field(ge=1, le=MOST_NEURONS)]
     radius: Annotated[int, Field(ge=1, le=15)]
     tau_us: Annotated[float, Field(gt=0, le=1e9)]
     eta: Annotated[float, Field(ge=0, le=1)]
@@ -265,6 +266,8 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     except FileNotFoundError:
         raise FeastError(f"{path}: no such model file") from None
     except _UNREADABLE as error:
+        if isinstance(error, ValueError):  # numpy takes it for a pickle, and advises to load it
+            raise FeastError(f"{path}: not a model file, expected the .npz of `codegen train`") from None
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FeastError(f"{path}: not a readable model file ({reason})") from None
     for name, dtype in expected.items():

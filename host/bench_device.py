@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from codegen.boards import Board, Kernel, get_board, load_boards
+from codegen.boards import Board, Kernel, load_boards
 from codegen.emit import write
 from codegen.errors import FeastError
 from codegen.memory import fits
@@ -29,9 +29,6 @@ from host.link import open_link
 from host.training import train
 
 Variant = Literal["product", "int16", "float"]
-
-_STAND_IN: Final = "mps2_an385"
-"""Runs code built for a Cortex-M0, whose own emulated boards have no tick counter."""
 
 FLOOR_PER_MAC: Final[dict[Kernel, float]] = {"small": 3.0, "portable": 2.0, "dsp": 0.75, "vector": 0.25}
 """Fewest instructions for one multiply-accumulate with its share of loading the weight.
@@ -74,24 +71,16 @@ class CostFit:
     b: float
 
 
-@dataclass(frozen=True)
-class Counter:
-    """The emulated board that counts for another, and the compiler flags that make up the difference."""
+def counter_for(board: Board) -> Board:
+    """Where the instructions of `board` are counted: itself, or an emulated board with its core.
 
-    board: Board
-    flags: tuple[str, ...] = ()
-
-
-def counter_for(board: Board) -> Counter:
-    """Where the instructions of `board` are counted: itself, or an emulated board of the same core.
-
-    Raises FeastError if there is none.
+    The M0 counts for the M0+, which has the same instructions. Raises FeastError if there is none.
     """
-    if board.core in ("cortex-m0", "cortex-m0plus"):
-        return Counter(get_board(_STAND_IN), ("-mcpu=cortex-m0",))
-    for candidate in (board, *load_boards().values()):
-        if candidate.qemu and candidate.core == board.core:
-            return Counter(candidate)
+    emulated = [other for other in (board, *load_boards().values()) if other.qemu]
+    same_core = [other for other in emulated if other.core == board.core]
+    same_kernel = [other for other in emulated if other.kernel == board.kernel]
+    for candidate in (*same_core, *same_kernel):
+        return candidate
     raise FeastError(f"{board.name}: no emulated board has a {board.core} to count instructions with")
 
 
@@ -128,8 +117,9 @@ def bench_device(
                 params = Hyperparameters(neurons=case.neurons, radius=case.radius)
                 models[size] = train(training, params).model
             options = Options(case.learning)
-            if fits(models[size].params, models[size].sensor, options, board):
-                rows.append(_measure(board, counter, models[size], case, recordings, project))
+            if fits(models[size].params, models[size].sensor, options, counter):
+                row = _measure(counter, models[size], case, recordings, project)
+                rows.extend([row] if row else [])
             progress(done, len(wanted))
     if not rows:
         raise FeastError(f"{board.name}: none of these networks fits the board")
@@ -150,11 +140,10 @@ def _macs(case: Case) -> int:
     return case.neurons * (2 * case.radius + 1) ** 2
 
 
-def _measure(
-    board: Board, counter: Counter, model: Model, case: Case, recordings: Source, project: Path
-) -> Row:
+def _measure(board: Board, model: Model, case: Case, recordings: Source, project: Path) -> Row | None:
+    """Counts of one case on `board`; None for a baseline that overflows its memory."""
     quant, _ = quantise(model)
-    plan = make_plan(quant, counter.board, Options(case.learning), board.kernel)
+    plan = make_plan(quant, board, Options(case.learning))
     if case.variant == "product":
         files = render(plan)
     else:
@@ -162,9 +151,14 @@ def _measure(
         files = render_baseline(quant, plan, number, board.core)  # type: ignore[arg-type]
     shutil.rmtree(project / "lib" / "feast", ignore_errors=True)
     write(files, project / "lib" / "feast")
-    built = build(counter.board, project, flags=counter.flags)
+    try:
+        built = build(board, project)
+    except FeastError as error:
+        if case.variant != "product" and "overflowed by" in str(error):
+            return None
+        raise
     ticks = worst = events = 0
-    with emulate(counter.board, built.elf) as emulator, open_link(emulator.url) as link:
+    with emulate(board, built.elf) as emulator, open_link(emulator.url) as link:
         for index, stream in enumerate(recordings):
             run = link.run(stream.events, learning=case.learning, initialise=index == 0)
             ticks += run.ticks_total

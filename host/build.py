@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -42,9 +41,7 @@ class BuildResult:
     """What is set aside for the stack, at the bottom of the RAM."""
 
 
-def build(
-    board: Board, project_dir: Path = PROJECT, driver: Path | None = None, flags: Sequence[str] = ()
-) -> BuildResult:
+def build(board: Board, project_dir: Path = PROJECT, driver: Path | None = None) -> BuildResult:
     """Build the library emitted to ``project_dir/lib/feast`` for `board`.
 
     driver: a folder of C files that takes the place of the serial link (docs/boards.md). flags: added to the
@@ -61,7 +58,7 @@ def build(
     if driver is not None and not any(driver.glob("*.c")):
         raise FeastError(f"{driver}: holds no .c file: expected the folder of a driver, see docs/boards.md")
     prepare_scons()
-    _run_platformio(board, project_dir, driver, flags)
+    _run_platformio(board, project_dir, driver)
     elf = firmware_path(board, project_dir)
     if board.program and board.program.uf2:
         elf.with_suffix(".uf2").write_bytes(uf2_image(flash_pages(elf), board.program.uf2.family))
@@ -114,14 +111,12 @@ def measure(elf: Path, board: Board) -> BuildResult:
     return BuildResult(elf, flash, ram, stack)
 
 
-def _run_platformio(board: Board, project_dir: Path, driver: Path | None, flags: Sequence[str]) -> None:
+def _run_platformio(board: Board, project_dir: Path, driver: Path | None) -> None:
     log = project_dir / ".pio" / f"{board.name}.log"
     environment = platformio_environment()
     # The firmware is looked for in the project's own folder.
     for folder in ("BUILD", "WORKSPACE", "SRC", "LIB", "PLATFORMS"):
         environment.pop(f"PLATFORMIO_{folder}_DIR", None)
-    if flags:
-        environment["PLATFORMIO_BUILD_FLAGS"] = " ".join(flags)
     environment["FEAST_DRIVER"] = str(driver.resolve()) if driver else ""
     command = [sys.executable, "-m", "platformio", "run", "-d", str(project_dir), "-e", board.name]
     try:
@@ -155,7 +150,7 @@ def _first_complaint(output: str) -> str:
     """
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     # The linker names the cause before the compiler driver reports that linking failed.
-    marks = ("overflowed by", "undefined reference", "error:", "error")
+    marks = ("overflowed by", "undefined reference", "cannot find", "error:", "error")
     for mark in marks:
         for line in lines:
             if mark in line.lower():

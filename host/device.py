@@ -10,6 +10,7 @@ import numpy as np
 from codegen import wire
 from codegen.boards import Board
 from codegen.emit import write
+from codegen.errors import FeastError
 from codegen.model import Model
 from codegen.options import Options
 from codegen.plan import Plan, make_plan
@@ -100,6 +101,8 @@ def run_on_board(
     the model's state. Raises FeastError if the board has no emulator, the model does not fit, a tool
     is missing or the link fails.
     """
+    if board.qemu is None:
+        raise FeastError(f"board {board.name} has no emulator: `codegen boards` lists those that have one")
     plan = emit_for_board(model, board, options, project_dir)
     built = build(board, project_dir)
     twin = Twin(quantise(model)[0], options)

@@ -15,7 +15,7 @@ from codegen.native import NativeFeast, build_native
 from codegen.options import Options, Select, Weights
 from codegen.plan import make_plan
 from codegen.quantise import QuantModel, cosine_bound, quantise
-from codegen.records import RESULT_NAMES, Events
+from codegen.records import EVENT_DTYPE, RESULT_NAMES, Events
 from codegen.render import render
 from codegen.snapshot import word_name
 from codegen.twin import Twin
@@ -142,6 +142,8 @@ class _Run:
         self._quant = quant
         self._native = build_native(render(plan))
         self._twin = Twin(quant, options)
+        # Its loops are compiled or loaded at the first event, which the clock must not see.
+        copy.deepcopy(self._twin).step(np.zeros(1, EVENT_DTYPE))
         self._events = 0
         self._native_s = 0.0
         self._twin_s = 0.0

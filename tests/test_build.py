@@ -49,7 +49,7 @@ def platformio(project: Path, board: str, **variables: str) -> subprocess.Comple
 def test_plain_platformio_elsewhere_gives_the_same_elf_without_a_registry(name: str, tmp_path: Path) -> None:
     ours = build(get_board(name), make_probe_project(tmp_path / "here" / "firmware"))
 
-    theirs = make_probe_project(tmp_path / "somewhere" / "else" / "fw")
+    theirs = make_probe_project(tmp_path / "some where" / "else" / "fw")  # a space is no obstacle
     fresh = tmp_path / "fresh core"
     started = time.monotonic()
     subprocess.run(

@@ -147,3 +147,9 @@ def test_build_id_follows_geometry_and_options_not_weights_or_board() -> None:
 def test_struct_size_is_a_multiple_of_its_alignment() -> None:
     plan = make_plan(quantise(make_model(neurons=1, radius=1, sensor=Sensor(3, 3)))[0], None, Options())
     assert struct_bytes(plan.members) % 8 == 0
+
+
+def test_what_an_interrupted_emission_left_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "lib" / "src").mkdir(parents=True)
+    (tmp_path / "lib" / "src" / "feast.c.partial").write_text("half")
+    assert set(write(emitted("frozen"), tmp_path / "lib").written) == set(emitted("frozen"))

@@ -56,7 +56,7 @@ def device(
     picked = min(recordings, len(held))
     run = held.pick([i * len(held) // picked for i in range(picked)])
     wanted = cases(target, _sizes(neurons), _sizes(radius))
-    counter = counter_for(target).board.name
+    counter = counter_for(target).name
     note(f"{board}: {len(wanted)} cases over {len(run)} recordings of {opened.spec}, counted on {counter}")
     with progress("bench: cases") as report:
         rows = bench_device(target, training_part(opened), run, wanted, report)

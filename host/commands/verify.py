@@ -30,9 +30,7 @@ def verify(
     ] = None,
     board: Annotated[
         str | None,
-        typer.Option(
-            "--board", metavar="NAME", help="The code as emitted for this board; else portable C."
-        ),
+        typer.Option("--board", metavar="NAME", help="The code as emitted for this board; else portable C."),
     ] = None,
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",

@@ -82,7 +82,8 @@ env.Append(
         "-Wl,--gc-sections",
         "-Wl,--build-id=none",
         "-Wl,--fatal-warnings",
-        "-Wl,-Map,$BUILD_DIR/firmware.map",
+        # Substituted here: SCons would split a folder's name at its spaces.
+        f"-Wl,-Map,{env.subst('$BUILD_DIR')}/firmware.map",
         *(f"-Wl,--defsym={symbol}={value}" for symbol, value in board["symbols"].items()),
     ],
     # memcpy and memset, and 64-bit arithmetic.
