@@ -116,6 +116,8 @@ def _usage_message(error: Exception) -> str | None:
     if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
         return None
     path = getattr(getattr(error, "ctx", None), "command_path", None) or "codegen"
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
+        return f"a command is missing (see: {path} --help)"
     return f"{error.format_message()} (see: {path} --help)"
 
 
