@@ -20,8 +20,8 @@ Number = Literal["int16_t", "float"]
 _TABLE_ENTRIES: Final = 256
 _TABLE_REACH_TAU: Final = 8.0
 _FPU_FLAGS: Final = {
-    "cortex-m4": ["-mfloat-abi=softfp", "-mfpu=fpv4-sp-d16"],
-    "cortex-m7": ["-mfloat-abi=softfp", "-mfpu=fpv5-d16"],
+    "cortex-m4": ["-mfloat-abi=softfp", "-mfpu=fpv4-sp-d16", "-fno-math-errno"],
+    "cortex-m7": ["-mfloat-abi=softfp", "-mfpu=fpv5-d16", "-fno-math-errno"],
 }
 FLOAT_CORES: Final = frozenset(_FPU_FLAGS)
 """Cores whose FPU the float baseline uses; elsewhere it would only measure the soft-float library."""
@@ -34,6 +34,9 @@ class _Baseline:
     number: Number
     total: str
     step_us: int
+    eta: str
+    delta_i: str
+    delta_e: str
     weights: Sequence[Sequence[float]]
     decay: Sequence[float]
 
@@ -41,8 +44,8 @@ class _Baseline:
 def render_baseline(quant: QuantModel, plan: Plan, number: Number, core: str) -> dict[str, str]:
     """The library of `plan` with its time surface and selection replaced by the baseline's.
 
-    The same interface, weights and compiler flags, so that the same firmware drives both; features
-    are frozen. `float` adds the flags for the FPU of `core`.
+    The same interface, weights and compiler flags, so that the same firmware drives both. `float`
+    adds the flags for the FPU of `core`.
     """
     step_us = max(1, round(_TABLE_REACH_TAU * quant.params.tau_us / _TABLE_ENTRIES))
     decay = np.exp(-(np.arange(_TABLE_ENTRIES) + 0.5) * step_us / quant.params.tau_us)
@@ -51,6 +54,9 @@ def render_baseline(quant: QuantModel, plan: Plan, number: Number, core: str) ->
         number=number,
         total="int32_t" if integers else "float",
         step_us=step_us,
+        eta=_number(quant.params.eta, 28, integers),
+        delta_i=_number(quant.params.delta_i, 24, integers),
+        delta_e=_number(quant.params.delta_e, 24, integers),
         weights=(quant.weights if integers else quant.weights / 32768.0).tolist(),
         decay=(np.rint(decay * 4095).astype(int) if integers else decay).tolist(),
     )
@@ -63,14 +69,18 @@ def render_baseline(quant: QuantModel, plan: Plan, number: Number, core: str) ->
     )
     environment.filters["c_list"] = _c_list
     source = environment.get_template("baseline.c.j2").render(plan=plan, baseline=baseline)
-    files = {path: text for path, text in render(plan).items() if path != "src/feast_learn.c"}
-    files["src/feast.c"] = source
+    files = render(plan) | {"src/feast.c": source}
     if not integers:
         library = json.loads(files["library.json"])
         library["build"]["flags"] = _FPU_FLAGS[core]
         files["library.json"] = json.dumps(library, indent=2) + "\n"
     files[MANIFEST] = json.dumps({"files": sorted(files)}, indent=2) + "\n"
     return files
+
+
+def _number(value: float, bits: int, integers: bool) -> str:
+    """A constant of the rule, in Q`bits` or as a float."""
+    return str(round(value * 2**bits)) if integers else f"{value:.8e}f"
 
 
 def _c_list(values: Sequence[float]) -> str:

@@ -85,11 +85,10 @@ def counter_for(board: Board) -> Board:
 
 
 def cases(board: Board, neurons: Sequence[int], radii: Sequence[int]) -> list[Case]:
-    """Every size frozen and learning, and the baselines frozen; the float one where there is an FPU."""
-    variants: list[tuple[Variant, bool]] = [("product", False), ("product", True), ("int16", False)]
-    if board.core in FLOAT_CORES:
-        variants.append(("float", False))
-    return [Case(variant, n, r, learning) for variant, learning in variants for r in radii for n in neurons]
+    """Every size of the product and the baselines, frozen and learning; float where there is an FPU."""
+    variants: list[Variant] = ["product", "int16", *(["float"] if board.core in FLOAT_CORES else [])]  # type: ignore[list-item]
+    modes = [(variant, learning) for variant in variants for learning in (False, True)]
+    return [Case(variant, n, r, learning) for variant, learning in modes for r in radii for n in neurons]
 
 
 def bench_device(
