@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -163,7 +164,7 @@ def _dies_with_parent() -> Sequence[str]:
 
 def _start(command: list[str], listener: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
     with _on_one_cpu():
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -171,6 +172,20 @@ def _start(command: list[str], listener: int, errors: IO[bytes]) -> subprocess.P
             pass_fds=(listener,),
             start_new_session=True,  # Ctrl-C is ours to handle
         )
+    _wait_until_armed(command, process)
+    return process
+
+
+def _wait_until_armed(command: list[str], process: subprocess.Popen[bytes]) -> None:
+    """Until setpriv has become the emulator: only then does the emulator die with this process."""
+    if Path(command[0]).name != "setpriv":
+        return
+    limit = time.monotonic() + _STOP_S
+    while process.poll() is None and time.monotonic() < limit:
+        with suppress(OSError):
+            if not Path(f"/proc/{process.pid}/comm").read_text().startswith("setpriv"):
+                return
+        time.sleep(0.002)
 
 
 @contextmanager
