@@ -34,8 +34,8 @@ _KERNELS: Final[dict[Kernel, str]] = {
 MANIFEST: Final = "manifest.json"
 
 
-def render(plan: Plan) -> dict[str, str]:
-    """Text of each file of the library by its relative path, the manifest among them."""
+def template_environment() -> jinja2.Environment:
+    """How templates are read here: undefined names raise, block lines vanish, C filters are known."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(resource("templates")),
         undefined=jinja2.StrictUndefined,
@@ -45,6 +45,12 @@ def render(plan: Plan) -> dict[str, str]:
         autoescape=False,
     )
     environment.filters.update(FILTERS)
+    return environment
+
+
+def render(plan: Plan) -> dict[str, str]:
+    """Text of each file of the library by its relative path, the manifest among them."""
+    environment = template_environment()
     templates = _ALWAYS | (_LEARNING if plan.learning else {}) | {"src/feast_kernel.h": _KERNELS[plan.kernel]}
     files = {
         path: environment.get_template(name).render(plan=plan, codes=records, **wire_text.template_values())

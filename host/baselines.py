@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import jinja2
 import numpy as np
 
 from codegen.plan import Plan
 from codegen.quantise import QuantModel
-from codegen.render import MANIFEST, render
-from codegen.resources import resource
+from codegen.render import MANIFEST, render, template_environment
 
 Number = Literal["int16_t", "float"]
 
@@ -60,13 +58,7 @@ def render_baseline(quant: QuantModel, plan: Plan, number: Number, core: str) ->
         weights=(quant.weights if integers else quant.weights / 32768.0).tolist(),
         decay=(np.rint(decay * 4095).astype(int) if integers else decay).tolist(),
     )
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resource("templates")),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
+    environment = template_environment()
     environment.filters["c_list"] = _c_list
     source = environment.get_template("baseline.c.j2").render(plan=plan, baseline=baseline)
     files = render(plan) | {"src/feast.c": source}
