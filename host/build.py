@@ -16,16 +16,12 @@ from elftools.elf.elffile import ELFFile
 
 from codegen.boards import Board
 from codegen.errors import FeastError
-from codegen.resources import resource
+from host.firmware_project import PROJECT, prepare_project
 from host.platformio_env import platformio_environment, prepare_scons
 from host.uf2 import flash_pages, uf2_image
 
-PROJECT: Final = Path("firmware")
-"""The firmware project, relative to the current folder: a checkout has it, elsewhere it is laid out."""
-
 _TIMEOUT_S: Final = 900.0
 """Longest build; the first one may fetch a toolchain."""
-_SHIPPED: Final = ("platformio.ini", "src", "platforms")
 
 
 @dataclass(frozen=True)
@@ -44,10 +40,9 @@ class BuildResult:
 def build(board: Board, project_dir: Path = PROJECT, driver: Path | None = None) -> BuildResult:
     """Build the library emitted to ``project_dir/lib/feast`` for `board`.
 
-    driver: a folder of C files that takes the place of the serial link (docs/boards.md). flags: added to the
-    compiler's. The same bytes as `pio run -e NAME` in the project's folder; boards that take UF2 get
-    firmware.uf2 beside the ELF. Raises FeastError if nothing was emitted, if tools are missing, or with the
-    compiler's first complaint.
+    driver: a folder of C files that takes the place of the serial link (docs/boards.md). The same bytes as
+    `pio run -e NAME` in the project's folder; boards that take UF2 get firmware.uf2 beside the ELF. Raises
+    FeastError if nothing was emitted, if tools are missing, or with the compiler's first complaint.
     """
     prepare_project(project_dir)
     library = project_dir / "lib" / "feast"
@@ -68,27 +63,6 @@ def build(board: Board, project_dir: Path = PROJECT, driver: Path | None = None)
 def firmware_path(board: Board, project_dir: Path = PROJECT) -> Path:
     """Where the firmware of a board is, or will be, built."""
     return project_dir / ".pio" / "build" / board.name / "firmware.elf"
-
-
-def prepare_project(project_dir: Path) -> None:
-    """Lay out the firmware project that ships with codegen, unless `project_dir` is one already.
-
-    Raises FeastError if the folder cannot be written.
-    """
-    if (project_dir / "platformio.ini").is_file():
-        return
-    shipped = resource("firmware")
-    try:
-        project_dir.mkdir(parents=True, exist_ok=True)
-        for name in reversed(_SHIPPED):  # platformio.ini last: it marks the project as complete
-            source, target = shipped / name, project_dir / name
-            if source.is_dir():
-                ignore = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(source, target, ignore=ignore, dirs_exist_ok=True)
-            else:
-                shutil.copyfile(source, target)
-    except OSError as error:
-        raise FeastError(f"{project_dir}: cannot lay out the firmware: {error.strerror or error}") from None
 
 
 def measure(elf: Path, board: Board) -> BuildResult:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 import typer
 
@@ -28,10 +27,10 @@ from host.commands import (
     watch,
 )
 from host.console import note
+from host.entry import INTERRUPTED
 
 FAILED = 2
 """Exit code of usage and input errors. 1 is a check that found a difference."""
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="codegen",
@@ -101,11 +100,6 @@ def execute(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def main() -> NoReturn:
-    """Entry point of the console script."""
-    sys.exit(execute())
-
-
 def _fail(message: str) -> int:
     note("codegen: error: " + " ".join(message.split()))
     return FAILED
@@ -122,4 +116,4 @@ def _usage_message(error: Exception) -> str | None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(execute())

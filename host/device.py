@@ -18,10 +18,11 @@ from codegen.quantise import quantise
 from codegen.records import RESULT_NAMES, Results
 from codegen.render import render
 from codegen.twin import Twin
-from host.build import PROJECT, build, prepare_project
+from host.build import build
 from host.console import Progress, silent, tracked
 from host.datasets import Source
 from host.emulator import emulate
+from host.firmware_project import PROJECT, prepare_project
 from host.link import open_link
 from host.results import RunResult
 

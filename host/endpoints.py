@@ -14,7 +14,8 @@ from codegen.model import Model
 from codegen.options import Options
 from codegen.plan import build_id
 from codegen.quantise import quantise
-from host.build import PROJECT, build
+from host.build import build
+from host.firmware_project import PROJECT
 from host.hello import Hello
 from host.learned import words_of
 from host.link import DEFAULT_BAUD, Link, open_link

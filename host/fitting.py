@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from codegen.boards import Board, load_boards
 from codegen.memory import budget, fits, largest_fitting
-from codegen.model import Hyperparameters, Sensor
+from codegen.model import MOST_NEURONS, Hyperparameters, Sensor
 from codegen.options import Options
-
-MOST_RESULTS: Final = 32_767
-"""Features that a result, an int16, can name."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,8 @@ class BoardFit:
 
 
 def largest_neurons(params: Hyperparameters, sensor: Sensor, options: Options, board: Board) -> int:
-    """Most neurons a bank that fit the board and that results can name."""
-    return min(largest_fitting(params, sensor, options, board), MOST_RESULTS // params.banks)
+    """Most neurons a bank that fit the board and that a model may have."""
+    return min(largest_fitting(params, sensor, options, board), MOST_NEURONS)
 
 
 def fit_boards(params: Hyperparameters, sensor: Sensor) -> list[BoardFit]:

@@ -20,8 +20,9 @@ from codegen.plan import make_plan
 from codegen.quantise import quantise
 from codegen.render import render
 from host.board_files import render_board_files
-from host.build import BuildResult, build, prepare_project
+from host.build import BuildResult, build
 from host.emulator import emulate
+from host.firmware_project import prepare_project
 from host.platformio_env import platformio_environment, prepare_scons
 from tests.firmware_project import make_probe_project, needs_compiler
 from tests.networks import make_model

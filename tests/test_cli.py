@@ -329,6 +329,20 @@ def test_interruption_is_one_line(codegen: Codegen, monkeypatch: pytest.MonkeyPa
     assert not list(Path().iterdir())
 
 
+def test_ctrl_c_while_still_importing_is_one_line() -> None:
+    script = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from host.entry import main\n"
+        "main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "codegen: interrupted\n")
+
+
 def test_a_bug_is_not_hidden(codegen: Codegen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host.training, "train", lambda *_, **__: 1 // 0)
     with pytest.raises(ZeroDivisionError):

@@ -20,9 +20,9 @@ from codegen.options import Options
 from codegen.quantise import quantise
 from codegen.records import Events, Results
 from codegen.twin import Twin
-from host.build import PROJECT
 from host.events import EventStream
 from host.exchange import Patience
+from host.firmware_project import PROJECT
 from host.learned import words_of
 from host.link import Link, open_link
 from host.port import LinkError

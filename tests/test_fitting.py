@@ -11,12 +11,12 @@ import pytest
 from codegen.boards import load_boards
 from codegen.errors import FeastError
 from codegen.memory import check_fit
-from codegen.model import Hyperparameters, Sensor, save_model
+from codegen.model import MOST_NEURONS, Hyperparameters, Sensor, save_model
 from codegen.options import Options
 from host.build import build
 from host.cli import execute
 from host.device import emit_for_board
-from host.fitting import MOST_RESULTS, fit_boards, largest_neurons
+from host.fitting import fit_boards, largest_neurons
 from tests.firmware_project import needs_compiler
 from tests.networks import make_model
 
@@ -37,7 +37,7 @@ def test_the_limit_is_where_emission_begins_to_refuse(params: Hyperparameters, s
             board, most = BOARDS[found.name], mode.largest_neurons
             if most:
                 check_fit(replace(params, neurons=most), sensor, options, board)
-            if most < MOST_RESULTS // params.banks:
+            if most < MOST_NEURONS:
                 with pytest.raises(FeastError, match=f"too large for {found.name}"):
                     check_fit(replace(params, neurons=most + 1), sensor, options, board)
             assert mode.fits == (most >= params.neurons)

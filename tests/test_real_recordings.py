@@ -11,9 +11,9 @@ import pytest
 from codegen.boards import Kernel, get_board
 from codegen.model import Hyperparameters, Model, Polarity
 from codegen.options import Options
-from host.build import prepare_project
 from host.datasets import Source, open_source
 from host.device import run_on_board
+from host.firmware_project import prepare_project
 from host.training import train
 from host.verify import verify
 from tests.firmware_project import needs_compiler, needs_emulator
