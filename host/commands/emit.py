@@ -46,7 +46,7 @@ def emit(
     from codegen.plan import make_plan
     from codegen.quantise import quantise
     from codegen.render import render
-    from host.build import PROJECT
+    from host.firmware_project import PROJECT
 
     quant, _ = quantise(load_model(model))
     plan = make_plan(quant, get_board(board), Options(learning, select, weights))

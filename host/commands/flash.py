@@ -67,8 +67,9 @@ def flash(
     from codegen.model import load_model
     from codegen.options import Options
     from host.board_port import find_port, verify_device
-    from host.build import PROJECT, build, firmware_path
+    from host.build import build, firmware_path
     from host.device import emit_for_board
+    from host.firmware_project import PROJECT
     from host.flashing import flash as write_flash
     from host.flashing import plan_flashing
 
