@@ -172,8 +172,8 @@ class Streamer:
                     yield Piece(number, feed.name, given.take(stretch))
                 assert link.summary is not None
                 summary = link.summary
-                self._initialise = False
                 self._remember()
+                self._initialise = False
                 break
             except LinkError as error:
                 self.close()
@@ -218,13 +218,17 @@ class Streamer:
             time.sleep(_PAUSE_S)
 
     def _remember(self) -> None:
-        """Note the learned state at a boundary; fetch it where the device could lose it."""
-        link = self.link
-        self._state_id = link.hello.state_id
-        known = self._checkpoint is not None and wire.snapshot_digest(self._checkpoint) == self._state_id
-        if link.hello.learning and not known:
-            self._checkpoint = link.read_state()
-            self._state_id = wire.snapshot_digest(self._checkpoint)
+        """Note the learned state at a boundary; fetch it where the device could lose it.
+
+        If that fails, the boundary before is still the one to replay from.
+        """
+        hello = self.link.hello
+        state_id, checkpoint = hello.state_id, self._checkpoint
+        known = checkpoint is not None and wire.snapshot_digest(checkpoint) == state_id
+        if hello.learning and not known:
+            checkpoint = self.link.read_state()
+            state_id = wire.snapshot_digest(checkpoint)
+        self._state_id, self._checkpoint = state_id, checkpoint
 
 
 class _Given:

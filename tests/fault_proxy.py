@@ -26,7 +26,7 @@ class Faults:
 
     seed: int = 0
     frame_rate: float = 0.0
-    """Frames of which a byte is changed."""
+    """Frames of which a byte is changed: of every 1 / frame_rate frames each way exactly one, at random."""
     byte_rate: float = 0.0
     """Bytes that are flipped, dropped, doubled or preceded by a foreign one."""
     garbage: bool = False
@@ -37,12 +37,17 @@ class Faults:
 
 
 class Line:
-    """One direction: bytes in, bytes out, as bad as `faults` say."""
+    """One direction: bytes in, bytes out, as bad as `faults` say.
 
-    def __init__(self, faults: Faults, rng: random.Random) -> None:
-        self._faults, self._rng = faults, rng
-        self._damage = False
-        self.frames = 0
+    ``frames``: begun so far. ``damaged``: those of them of which a byte was changed.
+    """
+
+    def __init__(self, faults: Faults, way: str) -> None:
+        self._faults = faults
+        self._rng = random.Random(f"{faults.seed} {way}")  # of its own: the other way's pace changes nothing
+        self._victim = 0
+        self._in_frame = False
+        self.frames = self.damaged = 0
 
     def spoil(self, data: bytes) -> bytes:
         if self._faults.frame_rate:
@@ -52,17 +57,26 @@ class Line:
         return data
 
     def _spoil_frames(self, data: bytes) -> bytes:
+        among = round(1 / self._faults.frame_rate)
         pieces = data.split(b"\0")
         for i, piece in enumerate(pieces):
-            if piece and self._damage:
-                at = self._rng.randrange(len(piece))
-                changed = bytes([piece[at] ^ (1 << self._rng.randrange(8)) or 1])
-                pieces[i] = piece[:at] + changed + piece[at + 1 :]
-                self._damage = False
-            if i < len(pieces) - 1:
+            if piece and not self._in_frame:
+                self._in_frame = True
+                if self.frames % among == 0:
+                    self._victim = self.frames + self._rng.randrange(among)
+                if self.frames == self._victim:
+                    pieces[i] = self._change_a_byte(piece)
                 self.frames += 1
-                self._damage = self._rng.random() < self._faults.frame_rate
+            if i < len(pieces) - 1:
+                self._in_frame = False
         return b"\0".join(pieces)
+
+    def _change_a_byte(self, piece: bytes) -> bytes:
+        """To another that ends no frame."""
+        self.damaged += 1
+        at = self._rng.randrange(len(piece))
+        flipped = piece[at] ^ (1 << self._rng.randrange(8))
+        return piece[:at] + bytes([flipped or 0xFF]) + piece[at + 1 :]
 
     def _spoil_bytes(self, data: bytes) -> bytes:
         rate, rng, out = self._faults.byte_rate, self._rng, bytearray()
@@ -82,7 +96,10 @@ class Line:
 
 
 class Proxy(threading.Thread):
-    """Stands between one host and one device. ``done``: faults by kind, and bytes each way."""
+    """Stands between one host and one device.
+
+    ``done``: faults by kind, and bytes each way. ``up``, ``down``: the directions, to and from the device.
+    """
 
     def __init__(
         self,
@@ -94,9 +111,8 @@ class Proxy(threading.Thread):
         super().__init__(daemon=True)
         self.done: Counter[str] = Counter()
         self._start_device, self._faults, self._bytes_per_s = device, faults, bytes_per_s
-        rng = random.Random(faults.seed)
-        self._up, self._down = Line(faults, rng), Line(faults, rng)
-        self._rng = rng
+        self._rng = random.Random(faults.seed)
+        self.up, self.down = Line(faults, "up"), Line(faults, "down")
         self._plan = list(faults.plan)
         self._halt = False
         self._pending = {"up": b"", "down": b""}
@@ -129,10 +145,10 @@ class Proxy(threading.Thread):
         last = time.monotonic()
         budget = {"up": 0.0, "down": 0.0}
         while not self._halt:
-            if self._host is None and not self._accept():
-                continue
-            assert self._host is not None
             try:
+                if self._host is None and not self._accept():
+                    continue
+                assert self._host is not None
                 limit = _TICK_S if self._bytes_per_s else 0.05
                 full = {way for way, data in self._pending.items() if len(data) > _CHUNK}
                 wanted = [fd for fd, way in ((self._host, "up"), (self._device, "down")) if way not in full]
@@ -172,7 +188,7 @@ class Proxy(threading.Thread):
 
     def _take(self, way: str, data: bytes) -> None:
         self.done[way] += len(data)
-        line = self._up if way == "up" else self._down
+        line = self.up if way == "up" else self.down
         self._pending[way] += line.spoil(data)
 
     def _pass_on(self, way: str, most: int) -> int:

@@ -90,7 +90,9 @@ def test_any_events(index: int, recordings: list[np.ndarray]) -> None:
         same(native, twin, events)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow]
+)
 @given(model=models(), options=st.sampled_from(OPTIONS), kernel=st.sampled_from(KERNELS), data=st.data())
 def test_any_model(model: Model, options: Options, kernel: Kernel, data: st.DataObject) -> None:
     native, twin = build(model, options, kernel)

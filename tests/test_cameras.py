@@ -108,8 +108,12 @@ class TestSources:
         tty.setraw(theirs)
         thread = threading.Thread(target=camera)
         thread.start()
-        with live_feed(f"edvs://{os.ttyname(theirs)}?format=3", Sensor(100, 128), seconds=1.0) as feed:
-            got = np.concatenate(list(feed.batches()))
+        batches = []
+        with live_feed(f"edvs://{os.ttyname(theirs)}?format=3", Sensor(100, 128), seconds=60.0) as feed:
+            for batch in feed.batches():
+                batches.append(batch)
+                feed.stop = sum(map(len, batches)) + feed.dropped_events == len(events)
+        got = np.concatenate(batches)
         thread.join()
         os.close(ours)
         os.close(theirs)

@@ -40,6 +40,8 @@ INFO = (
     "fault_status",
 )
 ECHO_WINDOW = 256
+LIMIT_S = 60.0
+"""Only what never comes lasts as long."""
 
 
 class Probe:
@@ -49,7 +51,7 @@ class Probe:
     """
 
     def __init__(self, url: str) -> None:
-        self.port: Any = serial.serial_for_url(url, timeout=10)
+        self.port: Any = serial.serial_for_url(url, timeout=LIMIT_S)
         assert self.port.read(4) == READY
 
     def send(self, command: str, *arguments: int) -> None:
@@ -197,8 +199,8 @@ def test_a_killed_host_leaves_no_emulator_behind(kind: signal.Signals, project: 
         pid = int(host.stdout.readline())
         assert _alive(pid)
         host.send_signal(kind)
-        host.wait(10)
-    deadline = time.monotonic() + 5
+        host.wait(LIMIT_S)
+    deadline = time.monotonic() + LIMIT_S
     while _alive(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not _alive(pid)

@@ -179,7 +179,7 @@ def test_a_driver_of_ones_own_takes_the_place_of_the_link(
     assert result.ram_bytes < with_link.ram_bytes, "no receive ring, no frame buffers"
     assert b"link_poll" not in result.elf.read_bytes()
     with emulate(board, result.elf) as emulator:
-        port = serial.serial_for_url(emulator.url, timeout=10)
+        port = serial.serial_for_url(emulator.url, timeout=60)
         records = [struct.unpack("<IHHHhI", port.read(16)) for _ in range(1000)]
         port.close()
     events = events_of([list(record[:4]) for record in records])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from tests import link_device
 from tests.link_device import FakeDevice, toy_events
 from tests.networks import make_events, make_model
 
-SOON = Patience(answer_s=0.02, max_answer_s=0.05, progress_s=1.0)
+SOON = Patience(answer_s=0.02, max_answer_s=0.05, progress_s=20.0)
 LEARNED = np.array([7, 0, 0, 0], np.uint16)
 TOO_LARGE = np.array([0, 0, 1, 0], np.uint16)
 
@@ -50,7 +51,7 @@ class FakePort:
 
 def link_to(device: FakeDevice, line: Callable[[bytes], bytes] = bytes) -> Link:
     port: Any = FakePort(device, line)
-    return Link(port, "fake", SOON, connect_s=2.0)
+    return Link(port, "fake", SOON, connect_s=20.0)
 
 
 def losing(seed: int, rate: float) -> Callable[[bytes], bytes]:
@@ -199,7 +200,7 @@ class TestUpload:
     def test_silence_ends(self, device: FakeDevice) -> None:
         port: Any = FakePort(device, lambda data: b"")
         hello = link_to(device).hello
-        questions = Questions(port, Sender(), Receiver(), SOON, hello)
+        questions = Questions(port, Sender(), Receiver(), replace(SOON, progress_s=1.0), hello)
         with pytest.raises(FeastError, match="no answer to SIGNALS for 1 s"):
             questions.signals()
 

@@ -172,7 +172,7 @@ def test_foreign_files_are_refused_in_one_line(suffix: str, content: bytes, tmp_
     assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.binary(max_size=200), kind=st.sampled_from(["EVT2", "EVT21", "EVT3", "dat", "es", "aedat"]))
 def test_any_bytes_give_events_or_one_line(data: bytes, kind: str, tmp_path: Path) -> None:
     heads = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -34,6 +36,10 @@ from tests import link_device
 from tests.networks import make_events, make_model
 
 SOURCE = "sim:bars?seed=3&count=2"
+ASKED_AGAIN = {"host_polls", "host_results_repeated", "device_resent"}
+"""What a slow machine alone brings about: an answer that was on its way is asked for again."""
+LIMIT_S = 60.0
+"""Only what never comes lasts as long."""
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +90,8 @@ def test_streams_and_keeps_the_results(
         results.append(twin.step(events))
     assert facts["last_result_digest"] == f"{wire.result_digest(results[-1]):08x}"
     assert facts["state_id"] == f"{wire.snapshot_digest(twin.learned()):08x}"
-    assert (facts["recordings"], facts["resumed"], facts["mended"]) == (2, 0, {})
+    assert (facts["recordings"], facts["resumed"]) == (2, 0)
+    assert facts["mended"].keys() <= ASKED_AGAIN, "nothing was lost"
     with np.load(out, allow_pickle=False) as kept:
         assert (kept["results"] == np.concatenate(results)).all()
         assert (kept["events"] == np.concatenate(recordings)).all()
@@ -133,20 +140,29 @@ class TestRefusals:
         assert "(300, 2) cannot be sent: this device's sensor has coordinates below 256" in error
 
 
+def read_until(terminal: int, pattern: bytes) -> None:
+    """Read a pseudo-terminal until what was written to it holds `pattern`."""
+    shown, limit = b"", time.monotonic() + LIMIT_S
+    while not re.search(pattern, shown):
+        assert select.select([terminal], [], [], max(0.0, limit - time.monotonic()))[0], shown
+        shown += os.read(terminal, 1000)
+
+
 def test_a_camera_is_streamed_until_ctrl_c(port: str, tmp_path: Path) -> None:
-    """What was recorded until then is kept."""
+    """Progress is shown on a terminal, and what was recorded until then is kept."""
     ours, theirs = os.openpty()
+    screen, stderr = os.openpty()
     tty.setraw(theirs)
     out = tmp_path / "out.npz"
     command = [sys.executable, "-m", "host.cli", "stream", "--port", port, "--record", str(out)]
-    process = subprocess.Popen([*command, "--from", f"edvs://{os.ttyname(theirs)}"])
-    assert os.read(ours, 100) == b"!E4\nE+\n"
+    process = subprocess.Popen([*command, "--from", f"edvs://{os.ttyname(theirs)}"], stderr=stderr)
+    read_until(ours, rb"^!E4\nE\+\n$")
     os.write(ours, b"".join(bytes([0x80 | i, i, 0, 0, 1, i]) for i in range(30)))
-    time.sleep(0.5)
+    read_until(screen, rb"\x1b\[K30 events  \d+ events/s  latency \d+\.\d ms  mended \d+  replayed 0")
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
-    os.close(ours)
-    os.close(theirs)
+    assert process.wait(LIMIT_S) == 0
+    for terminal in (ours, theirs, screen, stderr):
+        os.close(terminal)
     with np.load(out, allow_pickle=False) as kept:
         assert kept["events"]["t_us"].tolist() == [256 + i for i in range(30)]
         assert len(kept["results"]) == 30

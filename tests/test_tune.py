@@ -114,7 +114,7 @@ def share(storage: str, cwd: Path) -> Front:
         for _ in range(2)
     ]
     for each in both:
-        _, said = each.communicate(timeout=120)
+        _, said = each.communicate(timeout=600)
         assert each.returncode == 0, said
     return quick(storage, 6)
 
