@@ -33,6 +33,10 @@ last block is not full. Fitted to the least largest error, 188 bytes."""
 _STACK: Final[dict[bool, int]] = {False: 176, True: 352}
 """Deepest call chain of feast_step, by learning, without the patch that the vector kernel copies."""
 
+JOINT_CODE_BYTES: Final = 512
+"""What joins two layers, on the largest core."""
+JOINT_STACK_BYTES: Final = 48
+
 
 def code_bytes(layout: Layout, options: Options) -> int:
     """Flash taken by the library's code on the cores of this kernel, without constant tables."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.boards import Kernel
+from codegen.model import Hyperparameters
 
 LARGEST_GROUP: Final[dict[Kernel, int]] = {"small": 2, "portable": 4, "dsp": 8, "vector": 4}
 """Features whose sums a kernel keeps in registers while one load of cells serves them all. Widening
@@ -24,7 +25,10 @@ class Layout:
     kernel: Kernel
     neurons: int
     banks: int
+    rows: int
+    """Rows of a patch: the side times the channels."""
     side: int
+    """Columns of a patch."""
     group: int
     narrow: bool = False
     """Weights of 8 bits: those of two features, or four of one for `vector`, share a word."""
@@ -47,12 +51,12 @@ class Layout:
     @property
     def vectors(self) -> int:
         """Vectors of a patch, for `vector`."""
-        return -(-(self.side**2) // VECTOR)
+        return -(-(self.rows * self.side) // VECTOR)
 
     @property
     def block_words(self) -> int:
         """Words of a block."""
-        components = self.vectors * VECTOR if self.kernel == "vector" else self.side * 2 * self.pairs
+        components = self.vectors * VECTOR if self.kernel == "vector" else self.rows * 2 * self.pairs
         return self.group * components // (4 if self.narrow else 2)
 
     @property
@@ -61,30 +65,31 @@ class Layout:
         return self.banks * self.blocks * self.block_words
 
 
-def make_layout(neurons: int, banks: int, side: int, kernel: Kernel, narrow: bool = False) -> Layout:
+def make_layout(params: Hyperparameters, kernel: Kernel, narrow: bool = False) -> Layout:
     """The fewest blocks the kernel can do with, evenly filled; groups are even, for loads of two words."""
     largest = min(LARGEST_GROUP[kernel], 4) if narrow else LARGEST_GROUP[kernel]
-    blocks = -(-neurons // largest)
-    group = -(-neurons // blocks)
-    return Layout(kernel, neurons, banks, side, group + group % 2, narrow)
+    blocks = -(-params.neurons // largest)
+    group = -(-params.neurons // blocks)
+    rows = params.channels * params.side
+    return Layout(kernel, params.neurons, params.banks, rows, params.side, group + group % 2, narrow)
 
 
 def pack_weights(weights: npt.NDArray[np.int16], layout: Layout) -> npt.NDArray[np.uint32]:
     """Weights int16 (features, D) as uint32 (words,): block, pair or vector of components, feature.
 
-    >>> layout = Layout("dsp", neurons=3, banks=1, side=1, group=2)
+    >>> layout = Layout("dsp", neurons=3, banks=1, rows=1, side=1, group=2)
     >>> [hex(word) for word in pack_weights(np.array([[1], [2], [-1]], np.int16), layout)]
     ['0x1', '0x2', '0xffff', '0x0']
     """
-    neurons, side, group = layout.neurons, layout.side, layout.group
-    patches = weights.view(np.uint16).reshape(layout.banks, neurons, side, side)
+    neurons, rows, side, group = layout.neurons, layout.rows, layout.side, layout.group
+    patches = weights.view(np.uint16).reshape(layout.banks, neurons, rows, side)
     if layout.kernel == "vector":
         components, lanes = layout.vectors * VECTOR, VECTOR
         places = np.zeros((layout.banks, layout.blocks * group, components), np.uint16)
-        places[:, :neurons, : side * side] = patches.reshape(layout.banks, neurons, -1)
+        places[:, :neurons, : rows * side] = patches.reshape(layout.banks, neurons, -1)
     else:
-        components, lanes = side * 2 * layout.pairs, 2
-        places = np.zeros((layout.banks, layout.blocks * group, side, 2 * layout.pairs), np.uint16)
+        components, lanes = rows * 2 * layout.pairs, 2
+        places = np.zeros((layout.banks, layout.blocks * group, rows, 2 * layout.pairs), np.uint16)
         places[:, :neurons, :, :side] = patches
     split = places.reshape(layout.banks, layout.blocks, group, components // lanes, lanes)
     ordered = split.transpose(0, 1, 3, 2, 4)

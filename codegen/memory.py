@@ -7,7 +7,7 @@ from typing import Final
 
 from codegen import qformat
 from codegen.boards import Board, Kernel
-from codegen.code_size import code_bytes, stack_bytes
+from codegen.code_size import JOINT_CODE_BYTES, JOINT_STACK_BYTES, code_bytes, stack_bytes
 from codegen.errors import FeastError
 from codegen.layout import make_layout
 from codegen.model import Hyperparameters, Sensor
@@ -44,6 +44,15 @@ class Budget:
     stack: int
     """Of ``feast_step`` and what it calls."""
 
+    def above(self, lower: Budget, members: int, code: int, stack: int) -> Budget:
+        """Of this layer on a lower one, with what joining them adds."""
+        return Budget(
+            ram=self.ram + lower.ram + members,
+            tables=self.tables + lower.tables,
+            flash=self.flash + lower.flash + code,
+            stack=max(self.stack, lower.stack) + stack,
+        )
+
 
 def row_stride(params: Hyperparameters, sensor: Sensor, kernel: Kernel) -> int:
     """Cells of a surface row with its zero margins, a multiple of 4 or 8 for packed shifts."""
@@ -57,9 +66,9 @@ def state_members(
 ) -> tuple[Member, ...]:
     """Members of ``feast_t`` in their order."""
     features = params.features
-    rows = params.banks * sensor.height
+    rows = params.surfaces * sensor.height
     cells = rows * row_stride(params, sensor, kernel) + 4
-    weight_words = make_layout(params.neurons, params.banks, params.side, kernel).words
+    weight_words = make_layout(params, kernel).words
     time = [
         Member("t_us", "uint64_t", 0, "time of the last accepted event"),
         Member("octave", "uint64_t", 0, "octaves of tau * ln 2 since the first event"),
@@ -107,52 +116,93 @@ def struct_bytes(members: tuple[Member, ...]) -> int:
     return -(-offset // largest) * largest
 
 
-def budget(params: Hyperparameters, sensor: Sensor, options: Options, kernel: Kernel) -> Budget:
-    """RAM and flash of the library for a network of these parameters."""
-    narrow = options.weights == "int8"
-    layout = make_layout(params.neurons, params.banks, params.side, kernel, narrow)
+def budget(
+    params: Hyperparameters,
+    sensor: Sensor,
+    options: Options,
+    kernel: Kernel,
+    lower: Hyperparameters | None = None,
+) -> Budget:
+    """RAM and flash of the library for a network of these parameters, on a layer `lower` if there is one."""
+    layout = make_layout(params, kernel, options.weights == "int8")
     tables = 4 * layout.words + 4 * params.features + 2 * qformat.MANTISSAS
-    ram = struct_bytes(state_members(params, sensor, options, kernel))
-    flash = tables + code_bytes(layout, options)
-    return Budget(ram=ram, tables=tables, flash=flash, stack=stack_bytes(layout, options))
+    own = Budget(
+        ram=struct_bytes(state_members(params, sensor, options, kernel)),
+        tables=tables,
+        flash=tables + code_bytes(layout, options),
+        stack=stack_bytes(layout, options),
+    )
+    if lower is None:
+        return own
+    below = budget(lower, sensor, options.below, kernel)
+    # The two states are multiples of 8 bytes; learning adds a flag behind them.
+    return own.above(below, 8 if options.learning else 0, JOINT_CODE_BYTES, JOINT_STACK_BYTES)
 
 
-def fits(params: Hyperparameters, sensor: Sensor, options: Options, board: Board) -> bool:
+def fits(
+    params: Hyperparameters,
+    sensor: Sensor,
+    options: Options,
+    board: Board,
+    lower: Hyperparameters | None = None,
+) -> bool:
     """Whether the library fits beside the firmware."""
-    need = budget(params, sensor, options, board.kernel)
-    return need.ram <= board.model_ram_bytes and need.flash <= board.model_flash_bytes
+    need = budget(params, sensor, options, board.kernel, lower)
+    return all(needed <= have for _, needed, have in _limits(need, board))
 
 
-def largest_fitting(params: Hyperparameters, sensor: Sensor, options: Options, board: Board) -> int:
+def largest_fitting(
+    params: Hyperparameters,
+    sensor: Sensor,
+    options: Options,
+    board: Board,
+    lower: Hyperparameters | None = None,
+) -> int:
     """Most neurons per bank that fit the board, 0 if not even one does."""
     low, high = 0, 1
-    while fits(replace(params, neurons=high), sensor, options, board):
+    while fits(replace(params, neurons=high), sensor, options, board, lower):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        if fits(replace(params, neurons=middle), sensor, options, board):
+        if fits(replace(params, neurons=middle), sensor, options, board, lower):
             low = middle
         else:
             high = middle
     return low
 
 
-def check_fit(params: Hyperparameters, sensor: Sensor, options: Options, board: Board) -> None:
+def check_fit(
+    params: Hyperparameters,
+    sensor: Sensor,
+    options: Options,
+    board: Board,
+    lower: Hyperparameters | None = None,
+) -> None:
     """Raise FeastError if the library is too large for the board, saying what would fit."""
-    need = budget(params, sensor, options, board.kernel)
-    for kind, bytes_needed, have in (
-        ("RAM", need.ram, board.model_ram_bytes),
-        ("flash", need.flash, board.model_flash_bytes),
-    ):
+    need = budget(params, sensor, options, board.kernel, lower)
+    for kind, bytes_needed, have in _limits(need, board):
         if bytes_needed > have:
-            most = largest_fitting(params, sensor, options, board)
-            surface = 2 * params.banks * sensor.height * row_stride(params, sensor, board.kernel)
-            advice = (
-                f"up to {most} neurons would fit"
-                if most
-                else f"the {sensor} time surface alone takes {surface} bytes, choose a larger board"
-            )
+            most = largest_fitting(params, sensor, options, board, lower)
             raise FeastError(
                 f"model too large for {board.name}: it needs {bytes_needed} bytes of {kind}, "
-                f"{max(0, have)} are free beside the firmware; {advice}"
+                f"{max(0, have)} are free beside the firmware; "
+                + (f"up to {most} neurons would fit" if most else _too_large(params, sensor, board, lower))
             )
+
+
+def _limits(need: Budget, board: Board) -> tuple[tuple[str, int, int], ...]:
+    """(kind, bytes needed, bytes there are) of all that can run out."""
+    return (
+        ("RAM", need.ram, board.model_ram_bytes),
+        ("flash", need.flash, board.model_flash_bytes),
+    )
+
+
+def _too_large(params: Hyperparameters, sensor: Sensor, board: Board, lower: Hyperparameters | None) -> str:
+    surface = 2 * params.surfaces * sensor.height * row_stride(params, sensor, board.kernel)
+    if lower is None:
+        return f"the {sensor} time surface alone takes {surface} bytes, choose a larger board"
+    return (
+        f"the {params.channels} {sensor} time surfaces of the second layer alone take {surface} bytes, "
+        "choose a larger board or fewer features below"
+    )

@@ -9,7 +9,7 @@ import re
 import struct
 import zipfile
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -21,6 +21,8 @@ from codegen.errors import FeastError
 
 FORMAT_VERSION: Final = 1
 MOST_NEURONS: Final = 4096
+MOST_DIMS: Final = 257**2
+"""Components of a context; at more, 8 bits a component no longer keep sums in 32 bits."""
 UNIT_TOLERANCE: Final = 2e-3
 """Largest deviation of a stored weight vector's L2 norm from 1: Q15 rounding at D = 31*31 fits."""
 
@@ -68,6 +70,9 @@ class Hyperparameters:
     """Fall of all selection thresholds of the bank on a missed event."""
     polarity: Polarity = "merged"
     border: Border = "zero"
+    channels: int = 1
+    """Surfaces that a context spans: the features of the layer below, 1 for a layer on events. Not stored:
+    it follows from the lower layer."""
 
     @property
     def side(self) -> int:
@@ -76,13 +81,18 @@ class Hyperparameters:
 
     @property
     def dims(self) -> int:
-        """D = K*K, the components of a context."""
-        return self.side**2
+        """D = channels*K*K, the components of a context."""
+        return self.channels * self.side**2
 
     @property
     def banks(self) -> int:
-        """Number of surfaces that have features of their own."""
+        """Sets of features, each with surfaces of its own."""
         return 2 if self.polarity == "separate" else 1
+
+    @property
+    def surfaces(self) -> int:
+        """Time surfaces: one for each bank, or one for each channel."""
+        return self.banks * self.channels
 
     @property
     def features(self) -> int:
@@ -113,8 +123,9 @@ class Training:
 class Model:
     """A trained network.
 
-    ``weights``: float64 (features, D), rows of unit L2 norm, D in row-major patch order.
+    ``weights``: float64 (features, D), rows of unit L2 norm, D by patch row, channel, column.
     ``thresholds``: float64 (features,), each in [-1, 1].
+    ``lower``: the layer whose winners are this layer's events, frozen; None for a layer on camera events.
     """
 
     params: Hyperparameters
@@ -122,13 +133,14 @@ class Model:
     weights: npt.NDArray[np.float64]
     thresholds: npt.NDArray[np.float64]
     training: Training
+    lower: Model | None = None
 
     @property
     def model_id(self) -> str:
-        """sha256 (64 hex digits) over the header and the array bytes."""
+        """sha256 (64 hex digits) over the header and the array bytes, of both layers where there are two."""
         digest = hashlib.sha256(_header_text(self).encode())
-        for array in (self.weights, self.thresholds):
-            digest.update(np.ascontiguousarray(array, "<f8").tobytes())
+        for array in _arrays(self).values():
+            digest.update(array.tobytes())
         return digest.hexdigest()
 
 
@@ -162,6 +174,11 @@ class _TrainingSchema(_Strict):
     miss_rate: Annotated[float, Field(ge=0, le=1)]
 
 
+class _LowerSchema(_Strict):
+    hyperparameters: _ParamsSchema
+    training: _TrainingSchema
+
+
 class _HeaderSchema(_Strict):
     format: Literal["feast-model"]
     version: Literal[1]
@@ -169,8 +186,10 @@ class _HeaderSchema(_Strict):
     hyperparameters: _ParamsSchema
     sensor: _SensorSchema
     training: _TrainingSchema
+    lower: _LowerSchema | None = None
 
 
+_LAYER_ARRAYS: Final = ("weights", "thresholds")
 _UNITS: Final = {
     "tau_us": "microseconds",
     "thresholds": "cosine, -1 to 1",
@@ -179,21 +198,60 @@ _UNITS: Final = {
 
 
 def _header_text(model: Model) -> str:
-    header = {
+    header: dict[str, Any] = {
         "format": "feast-model",
         "version": FORMAT_VERSION,
         "units": _UNITS,
-        "hyperparameters": asdict(model.params),
         "sensor": asdict(model.sensor),
-        "training": asdict(model.training),
+        **_layer_header(model),
     }
+    if model.lower is not None:
+        header["lower"] = _layer_header(model.lower)
     return json.dumps(header, sort_keys=True, allow_nan=False)
+
+
+def _layer_header(layer: Model) -> dict[str, Any]:
+    return {"hyperparameters": _stored_params(layer.params), "training": asdict(layer.training)}
+
+
+def _stored_params(params: Hyperparameters) -> dict[str, Any]:
+    stored = asdict(params)
+    del stored["channels"]
+    return stored
+
+
+def _arrays(model: Model) -> dict[str, Any]:
+    """What a model file holds beside its header, by name."""
+    layers = {"": model} | ({"lower_": model.lower} if model.lower else {})
+    return {
+        prefix + name: np.ascontiguousarray(getattr(layer, name), "<f8")
+        for prefix, layer in layers.items()
+        for name in _LAYER_ARRAYS
+    }
+
+
+def stacked(lower: Model, params: Hyperparameters) -> Hyperparameters:
+    """`params` for a layer on the winners of `lower`. Raises FeastError where that cannot be."""
+    if lower.lower is not None:
+        raise FeastError("the lower model has two layers already: two are the most")
+    if params.polarity != "merged":
+        raise FeastError(
+            f"polarity {params.polarity}: a second layer has one surface for each feature below it, not for "
+            "each polarity: leave it at merged"
+        )
+    upper = replace(params, channels=lower.params.features)
+    if upper.dims > MOST_DIMS:
+        raise FeastError(
+            f"{lower.params.features} features below and radius {params.radius}: a context of {upper.dims} "
+            f"components, at most {MOST_DIMS} are allowed"
+        )
+    return upper
 
 
 def check_hyperparameters(params: Hyperparameters) -> Hyperparameters:
     """Return `params` if every field is in its range, else raise FeastError naming the field."""
     try:
-        _ParamsSchema(**asdict(params))
+        _ParamsSchema(**_stored_params(params))
     except ValidationError as error:
         raise FeastError(_first_problem(error)) from None
     return params
@@ -209,8 +267,7 @@ def save_model(model: Model, path: Path) -> None:
         buffer,
         header=np.frombuffer(_header_text(model).encode(), np.uint8),
         sha256=np.frombuffer(bytes.fromhex(model.model_id), np.uint8),
-        weights=np.ascontiguousarray(model.weights, "<f8"),
-        thresholds=np.ascontiguousarray(model.thresholds, "<f8"),
+        **_arrays(model),
     )
     partial = path.with_name(path.name + ".partial")
     try:
@@ -235,14 +292,18 @@ def load_model(path: Path) -> Model:
         raise FeastError(f"{path}: model header: {_first_problem(error)}") from None
     except UnicodeDecodeError:
         raise FeastError(f"{path}: model header is not UTF-8 text") from None
-    params = Hyperparameters(**header.hyperparameters.model_dump())
-    model = Model(
-        params=params,
-        sensor=Sensor(**header.sensor.model_dump()),
-        weights=arrays["weights"].astype(np.float64),
-        thresholds=arrays["thresholds"].astype(np.float64),
-        training=Training(**header.training.model_dump()),
-    )
+    sensor = Sensor(**header.sensor.model_dump())
+    if (header.lower is not None) != ("lower_weights" in arrays):
+        raise FeastError(f"{path}: header and arrays disagree about a lower layer")
+    lower = None if header.lower is None else _layer(header.lower, sensor, arrays, "lower_")
+    model = _layer(header, sensor, arrays, "")
+    if lower is not None:
+        try:
+            params = stacked(lower, model.params)
+        except FeastError as error:
+            raise FeastError(f"{path}: {error}") from None
+        model = replace(model, params=params, lower=lower)
+        _check_arrays(lower, path, "lower ")
     _check_arrays(model, path)
     if bytes.fromhex(model.model_id) != arrays["sha256"].tobytes():
         raise FeastError(f"{path}: checksum does not match the content: the file is damaged")
@@ -256,11 +317,27 @@ _UNREADABLE: Final = (
 """What numpy and zipfile raise for damaged files."""
 
 
+def _layer(
+    header: _HeaderSchema | _LowerSchema, sensor: Sensor, arrays: dict[str, npt.NDArray[Any]], prefix: str
+) -> Model:
+    return Model(
+        params=Hyperparameters(**header.hyperparameters.model_dump()),
+        sensor=sensor,
+        weights=arrays[prefix + "weights"].astype(np.float64),
+        thresholds=arrays[prefix + "thresholds"].astype(np.float64),
+        training=Training(**header.training.model_dump()),
+    )
+
+
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     expected = {"header": "|u1", "sha256": "|u1", "weights": "<f8", "thresholds": "<f8"}
+    lower = {"lower_weights": "<f8", "lower_thresholds": "<f8"}
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile) or set(archive.files) != set(expected):
+            found = set(archive.files) if isinstance(archive, np.lib.npyio.NpzFile) else set()
+            if found == set(expected | lower):
+                expected |= lower
+            elif found != set(expected):
                 raise FeastError(f"{path}: not a model file (expected the arrays {sorted(expected)})")
             arrays = {name: archive[name] for name in expected}
     except FileNotFoundError:
@@ -276,23 +353,23 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     return arrays
 
 
-def _check_arrays(model: Model, path: Path) -> None:
+def _check_arrays(model: Model, path: Path, layer: str = "") -> None:
     features, dims = model.params.features, model.params.dims
     for name, shape in (("weights", (features, dims)), ("thresholds", (features,))):
         array = getattr(model, name)
         if array.shape != shape:
-            raise FeastError(f"{path}: {name} have shape {array.shape}, expected {shape}")
+            raise FeastError(f"{path}: {layer}{name} have shape {array.shape}, expected {shape}")
         if not np.isfinite(array).all():
-            raise FeastError(f"{path}: {name} hold a value that is not finite")
+            raise FeastError(f"{path}: {layer}{name} hold a value that is not finite")
     norms = np.linalg.norm(model.weights, axis=1)
     worst = int(np.argmax(np.abs(norms - 1.0)))
     if abs(norms[worst] - 1.0) > UNIT_TOLERANCE:
         raise FeastError(
-            f"{path}: weights of feature {worst} have norm {norms[worst]:.6g}, "
+            f"{path}: {layer}weights of feature {worst} have norm {norms[worst]:.6g}, "
             f"expected 1 within {UNIT_TOLERANCE}"
         )
     if np.abs(model.thresholds).max() > 1.0:
-        raise FeastError(f"{path}: a threshold lies outside [-1, 1]")
+        raise FeastError(f"{path}: a {layer}threshold lies outside [-1, 1]")
 
 
 def _first_problem(error: ValidationError) -> str:

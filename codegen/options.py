@@ -19,3 +19,8 @@ class Options:
     """Selection while features are frozen: nearest feature, or only those in range."""
     weights: Weights = "int16"
     """Stored weights; int8 halves the tables of frozen features and costs some agreement."""
+
+    @property
+    def below(self) -> Options:
+        """Options of the lower of two layers: frozen, the nearest wins (docs/numerics.md section 12)."""
+        return Options(weights=self.weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -41,6 +41,7 @@ class Plan:
     neurons: int
     banks: int
     features: int
+    channels: int
     surfaces: int
     margin: int
     stride: int
@@ -61,6 +62,7 @@ class Plan:
     row_vectors: tuple[int, ...]
     """Where in a patch row the vector kernel's copies start; the last ones overlap."""
     surface_bits: int
+    max_energy: int
     dead_octaves: int
     window_events: int
     octave_q8: int
@@ -82,6 +84,11 @@ class Plan:
     mantissas: npt.NDArray[np.uint16]
     weight_pairs: npt.NDArray[np.uint32]
     thresholds: npt.NDArray[np.int32]
+    takes_channels: bool
+    """Its events are those of the layer below."""
+    layers: tuple[Plan, ...] = ()
+    """Of two layers, each by itself, the lower one first; all else is then of both: what a user of the
+    library sees, who gives events to the lower layer and gets results of the upper one."""
 
 
 def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: Kernel | None = None) -> Plan:
@@ -94,9 +101,10 @@ def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: 
     if quant.params.features > 32767:
         raise FeastError(f"{quant.params.features} features: results are int16_t, at most 32767 fit")
     if board is None:
-        return _lay_out(quant, options, "host", kernel or "portable")
-    check_fit(quant.params, quant.sensor, options, board)
-    return _lay_out(quant, options, board.name, kernel or board.kernel)
+        return _lay_out_all(quant, options, "host", kernel or "portable")
+    lower = quant.lower.params if quant.lower else None
+    check_fit(quant.params, quant.sensor, options, board, lower)
+    return _lay_out_all(quant, options, board.name, kernel or board.kernel)
 
 
 def build_id(quant: QuantModel, options: Options) -> str:
@@ -112,13 +120,41 @@ def build_id(quant: QuantModel, options: Options) -> str:
         "api": API_VERSION,
         "protocol": wire.VERSION,
     }
+    if quant.lower is not None:
+        content["lower"] = build_id(quant.lower, options.below)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _lay_out_all(quant: QuantModel, options: Options, board: str, kernel: Kernel) -> Plan:
+    upper = _lay_out(quant, options, board, kernel)
+    if quant.lower is None:
+        return upper
+    lower = _lay_out(quant.lower, options.below, board, kernel)
+    size = budget(quant.params, quant.sensor, options, kernel, quant.lower.params)
+    members = [
+        Member(name, f"feast{number}_t", 0, f"{name} layer")
+        for number, name in enumerate(("lower", "upper"), start=1)
+    ]
+    if options.learning:
+        members.append(Member("foreign", "bool", 0, "an imported word was not the lower layer's own"))
+    return replace(
+        upper,
+        members=tuple(members),
+        state_words=upper.state_words + lower.state_words,
+        snapshot_words=upper.snapshot_words + lower.snapshot_words,
+        ram_bytes=size.ram,
+        table_bytes=size.tables,
+        flash_bytes=size.flash,
+        stack_bytes=size.stack,
+        takes_channels=False,
+        layers=(lower, upper),
+    )
 
 
 def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) -> Plan:
     params, sensor = quant.params, quant.sensor
     stored = stored_weights(quant, options)
-    layout = make_layout(params.neurons, params.banks, params.side, kernel, options.weights == "int8")
+    layout = make_layout(params, kernel, options.weights == "int8")
     size = budget(params, sensor, options, kernel)
     learned = params.features * params.dims + 2 * params.features + 2
     return Plan(
@@ -136,7 +172,8 @@ def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) ->
         neurons=params.neurons,
         banks=params.banks,
         features=params.features,
-        surfaces=quant.surfaces,
+        channels=params.channels,
+        surfaces=params.surfaces,
         margin=params.radius if params.border == "zero" else 0,
         stride=row_stride(params, sensor, kernel),
         learning=options.learning,
@@ -155,6 +192,7 @@ def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) ->
         vectors=layout.vectors,
         row_vectors=tuple(min(at, params.side - VECTOR) for at in range(0, params.side, VECTOR)),
         surface_bits=quant.surface_bits,
+        max_energy=qformat.MAX_ENERGY,
         dead_octaves=qformat.DEAD_OCTAVES,
         window_events=qformat.WINDOW_EVENTS,
         octave_q8=quant.octave_q8,
@@ -172,7 +210,7 @@ def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) ->
         + 12
         + 2 * params.features
         + 11
-        + quant.surfaces * sensor.width * sensor.height,
+        + params.surfaces * sensor.width * sensor.height,
         ram_bytes=size.ram,
         table_bytes=size.tables,
         flash_bytes=size.flash,
@@ -180,4 +218,5 @@ def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) ->
         mantissas=quant.mantissas,
         weight_pairs=pack_weights(stored.values, layout),
         thresholds=quant.thresholds,
+        takes_channels=quant.lower is not None,
     )

@@ -16,6 +16,8 @@ UNIT: Final = 2**UNIT_BITS
 TIME_BITS: Final = 8
 MANTISSAS: Final = 256
 MAX_SURFACE_BITS: Final = 14
+MAX_ENERGY: Final = 2**32 - 2**26
+"""Largest sum of squares of a context, so that products with weights of norm up to 1.004 fit 32 bits."""
 MAX_LEARNING_SHIFT: Final = 16
 DEAD_OCTAVES: Final = 15
 """Octaves after which every surface value is 0."""
@@ -38,14 +40,14 @@ def to_unit(value: float) -> int:
     return round(value * UNIT)
 
 
-def surface_bits(side: int) -> int:
-    """Widest surface value for a patch of `side` pixels: the largest b with side * (2^b - 1) < 2^16.
+def surface_bits(dims: int) -> int:
+    """Widest surface value for contexts of `dims` components: largest b with dims * (2^b - 1)^2 in bounds.
 
-    >>> [surface_bits(side) for side in (3, 5, 11, 17, 31)]
-    [14, 13, 12, 11, 11]
+    >>> [surface_bits(side**2) for side in (3, 5, 11, 17, 31, 257)]
+    [14, 13, 12, 11, 11, 8]
     """
     bits = MAX_SURFACE_BITS
-    while side * (2**bits - 1) >= 2**16:
+    while dims * (2**bits - 1) ** 2 > MAX_ENERGY:
         bits -= 1
     return bits
 

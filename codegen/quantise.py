@@ -42,11 +42,8 @@ class QuantModel:
     delta_i_q30: int
     delta_e_q30: int
     learning_shift: int
-
-    @property
-    def surfaces(self) -> int:
-        """Number of time surfaces: 2 for `separate`, else 1."""
-        return self.params.banks
+    lower: QuantModel | None = None
+    """The layer below, which feeds this one."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +61,13 @@ class QuantReport:
 
 
 def quantise(model: Model) -> tuple[QuantModel, QuantReport]:
-    """Round a model into the formats of docs/numerics.md.
+    """Round a model into the formats of docs/numerics.md; the report is on the upper of two layers.
 
     Raises FeastError for a decay constant that the formats cannot express.
     """
     params = model.params
     _check_range("tau_us", params.tau_us, TAU_RANGE_US)
-    bits = qformat.surface_bits(params.side)
+    bits = qformat.surface_bits(params.dims)
     octave_q8 = qformat.octave_length(params.tau_us)
     quant = QuantModel(
         params=params,
@@ -87,6 +84,7 @@ def quantise(model: Model) -> tuple[QuantModel, QuantReport]:
         delta_i_q30=qformat.to_unit(params.delta_i),
         delta_e_q30=qformat.to_unit(params.delta_e),
         learning_shift=qformat.learning_shift(params.eta, bits),
+        lower=quantise(model.lower)[0] if model.lower else None,
     )
     return quant, _report(model, quant)
 
@@ -129,9 +127,16 @@ def _narrowed(weights: npt.NDArray[np.int16], fraction: int) -> npt.NDArray[np.i
 
 
 def state_id(quant: QuantModel, options: Options) -> int:
-    """CRC-32 of the learned state that a network starts from (docs/numerics.md section 8)."""
-    weights = stored_weights(quant, options).values
-    return zlib.crc32(learned_words(weights, quant.thresholds, INITIAL_DITHER).tobytes())
+    """CRC-32 of the learned state that a network starts from (docs/numerics.md sections 8 and 12)."""
+    return zlib.crc32(initial_words(quant, options).tobytes())
+
+
+def initial_words(quant: QuantModel, options: Options = Options()) -> npt.NDArray[np.uint16]:
+    """The learned state that a network starts from, in words: of the upper layer, then of the lower one."""
+    words = learned_words(stored_weights(quant, options).values, quant.thresholds, INITIAL_DITHER)
+    if quant.lower is None:
+        return words
+    return np.concatenate([words, initial_words(quant.lower, options.below)])
 
 
 def learned_words(

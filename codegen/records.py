@@ -16,6 +16,11 @@ EVENT_DTYPE: Final = np.dtype(
 ``polarity``: 0 (darker) or 1 (brighter).
 """
 
+FEATURE_EVENT_DTYPE: Final = np.dtype(
+    [("t_us", np.uint64), ("x", np.uint16), ("y", np.uint16), ("channel", np.uint16)], align=True
+)
+"""One event of a second layer: an event below that feature `channel` won."""
+
 RESULT_DTYPE: Final = np.dtype(np.int16)
 """One result per event: a feature id (>= 0) or one of the negative codes below."""
 
@@ -32,3 +37,13 @@ RESULT_NAMES: Final = {MISS: "MISS", BORDER: "BORDER", OUTSIDE: "OUTSIDE", BACKW
 
 Events = npt.NDArray[np.void]
 Results = npt.NDArray[np.int16]
+
+
+def feature_events(events: Events, results: Results) -> Events:
+    """The events (``EVENT_DTYPE``) that a feature won, as ``FEATURE_EVENT_DTYPE``, in order."""
+    won = results >= 0
+    above = np.empty(int(np.count_nonzero(won)), FEATURE_EVENT_DTYPE)
+    for name in ("t_us", "x", "y"):
+        above[name] = events[name][won]
+    above["channel"] = results[won]
+    return above

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Final
 
 import jinja2
@@ -13,11 +14,13 @@ from codegen.cformat import FILTERS
 from codegen.plan import Plan
 from codegen.resources import resource
 
-_ALWAYS: Final = {
+_PACKAGE: Final = {
     "CMakeLists.txt": "CMakeLists.txt.j2",
     "library.json": "library.json.j2",
-    "include/feast.h": "feast.h.j2",
     "include/feast_wire.h": "feast_wire.h.j2",
+}
+_LAYER: Final = {
+    "include/feast.h": "feast.h.j2",
     "src/feast_internal.h": "feast_internal.h.j2",
     "src/feast_simd.h": "feast_simd.h.j2",
     "src/feast.c": "feast.c.j2",
@@ -31,6 +34,7 @@ _KERNELS: Final[dict[Kernel, str]] = {
     "dsp": "feast_kernel_pairs.h.j2",
     "vector": "feast_kernel_vector.h.j2",
 }
+_JOINT: Final = {"include/feast.h": "feast.h.j2", "src/feast.c": "feast_joint.c.j2"}
 MANIFEST: Final = "manifest.json"
 
 
@@ -50,13 +54,39 @@ def template_environment() -> jinja2.Environment:
 
 def render(plan: Plan) -> dict[str, str]:
     """Text of each file of the library by its relative path, the manifest among them."""
+    files: dict[str, str] = {}
+    for number, layer in enumerate(plan.layers, start=1):
+        files |= as_layer(_fill(_layer_templates(layer), layer), number)
+    files |= _fill(_JOINT if plan.layers else _layer_templates(plan), plan)
+    sources = sorted(path for path in files if path.endswith(".c"))
+    files |= _fill(_PACKAGE, plan, sources=sources, **wire_text.template_values())
+    files = {path: files[path] for path in sorted(files)}
+    return files | {MANIFEST: _manifest(plan, files)}
+
+
+def as_layer(files: dict[str, str], number: int) -> dict[str, str]:
+    """The same library under the prefix of one of several layers, names of files included.
+
+    >>> as_layer({"src/feast.c": '#include "feast.h" /* FEAST: */ int feast_init(feast_t *a);'}, 2)
+    {'src/feast2.c': '#include "feast2.h" /* FEAST: */ int feast2_init(feast2_t *a);'}
+    """
+
+    def renamed(text: str) -> str:
+        return re.sub(r"\b(feast|FEAST)(?=[_.])", rf"\g<1>{number}", text)
+
+    return {renamed(path): renamed(text) for path, text in files.items()}
+
+
+def _layer_templates(plan: Plan) -> dict[str, str]:
+    return _LAYER | (_LEARNING if plan.learning else {}) | {"src/feast_kernel.h": _KERNELS[plan.kernel]}
+
+
+def _fill(templates: dict[str, str], plan: Plan, **values: object) -> dict[str, str]:
     environment = template_environment()
-    templates = _ALWAYS | (_LEARNING if plan.learning else {}) | {"src/feast_kernel.h": _KERNELS[plan.kernel]}
-    files = {
-        path: environment.get_template(name).render(plan=plan, codes=records, **wire_text.template_values())
+    return {
+        path: environment.get_template(name).render(plan=plan, codes=records, **values)
         for path, name in templates.items()
     }
-    return files | {MANIFEST: _manifest(plan, files)}
 
 
 def _manifest(plan: Plan, files: dict[str, str]) -> str:
@@ -67,6 +97,7 @@ def _manifest(plan: Plan, files: dict[str, str]) -> str:
         "state_id": f"{plan.state_id:08x}",
         "api_version": ".".join(map(str, plan.api_version)),
         "board": plan.board,
+        "layers": max(1, len(plan.layers)),
         "learning": plan.learning,
         "select": "threshold" if plan.select_threshold else "nearest",
         "weights": "int8" if plan.narrow else "int16",

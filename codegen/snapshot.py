@@ -6,33 +6,60 @@ from collections.abc import Callable
 
 from codegen.quantise import QuantModel
 
+Section = tuple[int, Callable[[int], str]]
+"""Words of a part of the snapshot, and what each is called."""
+
 
 def word_name(quant: QuantModel, index: int) -> str:
     """What word `index` of a snapshot is part of, e.g. ``"weight 17 of feature 3"``.
 
     Raises IndexError beyond the snapshot.
     """
-    features, dims = quant.params.features, quant.params.dims
-    width, height = quant.sensor.width, quant.sensor.height
-    sections: list[tuple[int, Callable[[int], str]]] = [
-        (features * dims, lambda i: f"weight {i % dims} of feature {i // dims}"),
-        (2 * features, lambda i: f"threshold of feature {i // 2}"),
-        (2, lambda _: "dither state"),
-        (1, lambda _: "learning switch"),
-        (1, lambda _: "started flag"),
-        (4, lambda _: "time of the last event"),
-        (4, lambda _: "octave"),
-        (2, lambda _: "phase"),
-        (2 * features, lambda i: f"wins of feature {i // 2}"),
-        (8, lambda i: f"counter of {('misses', 'border', 'outside', 'backwards')[i // 2]}"),
-        (3, lambda i: ("window_events", "window_misses", "last_window_misses")[i]),
-        (
-            quant.surfaces * width * height,
-            lambda i: f"pixel x={i % width} y={i // width % height} of surface {i // (width * height)}",
-        ),
-    ]
+    sections = _learned(quant) + _passing(quant)
+    if quant.lower is not None:
+        lower = quant.lower
+        learned, passing = _below(_learned(lower)), _below(_passing(lower))
+        sections = _learned(quant) + learned + _passing(quant) + passing
     for words, name in sections:
         if index < words:
             return name(index)
         index -= words
     raise IndexError(index)
+
+
+def _learned(quant: QuantModel) -> list[Section]:
+    features, dims = quant.params.features, quant.params.dims
+    return [
+        (features * dims, lambda i: f"weight {i % dims} of feature {i // dims}"),
+        (2 * features, lambda i: f"threshold of feature {i // 2}"),
+        (2, lambda _: "dither state"),
+    ]
+
+
+def _passing(quant: QuantModel) -> list[Section]:
+    params = quant.params
+    width, height, channels = quant.sensor.width, quant.sensor.height, params.channels
+
+    def pixel(i: int) -> str:
+        row, x = divmod(i, width)
+        surface, y = (row % channels, row // channels) if channels > 1 else divmod(row, height)
+        return f"pixel x={x} y={y} of surface {surface}"
+
+    return [
+        (1, lambda _: "learning switch"),
+        (1, lambda _: "started flag"),
+        (4, lambda _: "time of the last event"),
+        (4, lambda _: "octave"),
+        (2, lambda _: "phase"),
+        (2 * params.features, lambda i: f"wins of feature {i // 2}"),
+        (8, lambda i: f"counter of {('misses', 'border', 'outside', 'backwards')[i // 2]}"),
+        (3, lambda i: ("window_events", "window_misses", "last_window_misses")[i]),
+        (params.surfaces * width * height, pixel),
+    ]
+
+
+def _below(sections: list[Section]) -> list[Section]:
+    def named(name: Callable[[int], str]) -> Callable[[int], str]:
+        return lambda i: f"{name(i)} of the lower layer"
+
+    return [(words, named(name)) for words, name in sections]

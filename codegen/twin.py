@@ -18,29 +18,30 @@ from codegen import qformat
 from codegen.jit import jit
 from codegen.options import Options
 from codegen.quantise import INITIAL_DITHER, QuantModel, learned_words, stored_weights
-from codegen.records import BACKWARDS, BORDER, MISS, OUTSIDE, RESULT_DTYPE, Events, Results
+from codegen.records import BACKWARDS, BORDER, MISS, OUTSIDE, RESULT_DTYPE, Events, Results, feature_events
 
 UNIT: Final = qformat.UNIT
 Ints = npt.NDArray[np.int64]
 
 # Positions in the counter array; `_LEARNING` to `_FRACTION` in the settings array.
 _MISSES, _BORDER, _WINDOW_EVENTS, _WINDOW_MISSES, _LAST_WINDOW, _DITHER = range(6)
-_LEARNING, _NEAREST, _SIGNED, _SKIP, _BANKS, _SIDE, _ETA, _ETA2, _DELTA_I, _DELTA_E, _SHIFT, _FRACTION = (
-    range(12)
-)
+_LEARNING, _NEAREST, _SIGNED, _SKIP, _BANKS, _CHANNELS, _SIDE = range(7)
+_ETA, _ETA2, _DELTA_I, _DELTA_E, _SHIFT, _FRACTION = range(7, 13)
 
 
 class Twin:
-    """The state of one integer network.
+    """The state of one integer network, of one layer or two.
 
     ``step`` consumes events in any chunking with the same results; ``reset`` starts a new
-    recording and keeps what was learned and counted.
+    recording and keeps what was learned and counted. Of two layers, ``weights``, ``thresholds`` and
+    ``wins`` are the upper one's; ``lower`` is the network below.
     """
 
     def __init__(self, quant: QuantModel, options: Options) -> None:
         """Raises FeastError if `options` ask for learning with parameters fixed point cannot express."""
         params = quant.params
         stored = stored_weights(quant, options)
+        self.lower = Twin(quant.lower, options.below) if quant.lower else None
         self.quant = quant
         self.options = options
         self.weights = stored.values.astype(np.int64)
@@ -57,6 +58,7 @@ class Twin:
                 params.polarity == "signed",
                 params.border == "skip",
                 params.banks,
+                params.channels,
                 params.side,
                 quant.eta_q32,
                 quant.twice_eta_q32,
@@ -67,13 +69,15 @@ class Twin:
             ],
             np.int64,
         )
-        shape = (quant.surfaces, quant.sensor.height, quant.sensor.width)
+        shape = (params.surfaces, quant.sensor.height, quant.sensor.width)
         self._stored = np.zeros(shape, np.int64)
         self._octaves = np.zeros(shape, np.int64)
         self.reset()
 
     def reset(self) -> None:
         """Start a new recording: surfaces and time are cleared."""
+        if self.lower is not None:
+            self.lower.reset()
         self._stored.fill(0)
         self._octaves.fill(0)
         self._t_first: int | None = None
@@ -87,6 +91,14 @@ class Twin:
 
     def step(self, events: Events) -> Results:
         """Process events (``EVENT_DTYPE``) in order; int16 results of the same length."""
+        if self.lower is None:
+            return self.step_layer(events)
+        results = self.lower.step(events)
+        results[results >= 0] = self.step_layer(feature_events(events, results))
+        return results
+
+    def step_layer(self, events: Events) -> Results:
+        """Like `step`, for this layer alone: ``FEATURE_EVENT_DTYPE`` if there is one below."""
         results = np.empty(len(events), RESULT_DTYPE)
         accepted = self._accept(events, results)
         chosen = events[accepted]
@@ -101,7 +113,7 @@ class Twin:
         _run(
             chosen["x"].astype(np.int64),
             chosen["y"].astype(np.int64),
-            (chosen["polarity"] != 0).astype(np.int64),
+            self._inputs(chosen),
             octaves,
             self.quant.mantissas[fractions].astype(np.int64),
             out,
@@ -117,16 +129,20 @@ class Twin:
         return results
 
     def surface(self) -> npt.NDArray[np.int16]:
-        """Values of all surfaces at the octave of the last event: int16 (surfaces, height, width)."""
+        """Values of all surfaces at the octave of the last event: int16 (surfaces, height, width).
+
+        Of two layers, the upper one's: (channels, height, width).
+        """
         octave, _ = self._now()
         age = np.minimum(octave - self._octaves, qformat.DEAD_OCTAVES)
         return (np.sign(self._stored) * (np.abs(self._stored) >> age)).astype(np.int16)
 
     def learned(self) -> npt.NDArray[np.uint16]:
-        """The learned state in words (docs/numerics.md section 8)."""
-        return learned_words(
+        """The learned state in words (docs/numerics.md sections 8 and 12)."""
+        words = learned_words(
             self.weights.astype(np.int16), self.thresholds.astype(np.int32), int(self._counters[_DITHER])
         )
+        return words if self.lower is None else np.concatenate([words, self.lower.learned()])
 
     @property
     def state_id(self) -> int:
@@ -134,23 +150,36 @@ class Twin:
         return zlib.crc32(self.learned().tobytes())
 
     def snapshot(self) -> npt.NDArray[np.uint16]:
-        """The whole state in words, in the order of docs/numerics.md section 8."""
+        """The whole state in words, in the order of docs/numerics.md sections 8 and 12."""
+        below = [] if self.lower is None else [self.lower._passing()]
+        return np.concatenate([self.learned(), self._passing(), *below])
+
+    def _passing(self) -> npt.NDArray[np.uint16]:
+        """The state of this layer without what it has learned."""
         octave, phase = self._now()
         counters = self._counters
         totals = [counters[_MISSES], counters[_BORDER], self._outside, self._backwards]
         window = [counters[_WINDOW_EVENTS], counters[_WINDOW_MISSES], counters[_LAST_WINDOW]]
         return np.concatenate(
             [
-                self.learned(),
                 np.array([self._settings[_LEARNING], self._t_first is not None], "<u2"),
                 np.array([self._t_last, octave], "<u8").view("<u2"),
                 np.array([phase], "<u4").view("<u2"),
                 (self.wins % 2**32).astype("<u4").view("<u2"),
                 np.array([int(total) % 2**32 for total in totals], "<u4").view("<u2"),
                 np.array(window, "<u2"),
-                self.surface().reshape(-1).astype("<i2").view("<u2"),
+                self._in_order(self.surface()).reshape(-1).astype("<i2").view("<u2"),
             ]
         )
+
+    def _in_order(self, surface: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+        """Surface by surface; above another layer row by row, within a row channel by channel."""
+        return surface if self.lower is None else np.ascontiguousarray(surface.swapaxes(0, 1))
+
+    def _inputs(self, events: Events) -> Ints:
+        """What tells events of one pixel apart: the polarity, or the channel."""
+        inputs = events["polarity"] != 0 if self.lower is None else events["channel"]
+        return np.asarray(inputs, np.int64)
 
     def _accept(self, events: Events, results: Results) -> npt.NDArray[np.bool_]:
         """Mark rejected events in `results`, count them, and return the mask of the others."""
@@ -190,7 +219,7 @@ class Twin:
 def _run(
     x: Ints,
     y: Ints,
-    polarity: Ints,
+    inputs: Ints,
     octaves: Ints,
     mantissas: Ints,
     out: Results,
@@ -202,17 +231,23 @@ def _run(
     counters: Ints,
     settings: Ints,
 ) -> None:
-    """Sections 3 to 7 of docs/numerics.md for accepted events; all arrays int64 but `out`."""
+    """Sections 3 to 7 of docs/numerics.md for accepted events; all arrays int64 but `out`.
+
+    `inputs`: polarities (0 or 1), or channels.
+    """
     side = settings[_SIDE]
+    channels = settings[_CHANNELS]
     neurons = len(wins) // settings[_BANKS]
-    context = np.zeros(side * side, np.int64)
+    context = np.zeros(channels * side * side, np.int64)
     dots = np.zeros(neurons, np.int64)
     for i in range(len(x)):
-        bank = polarity[i] if settings[_BANKS] == 2 else 0
-        sign = -1 if settings[_SIGNED] and polarity[i] == 0 else 1
-        stored[bank, y[i], x[i]] = sign * mantissas[i]
-        written[bank, y[i], x[i]] = octaves[i]
-        whole = _context(stored[bank], written[bank], x[i], y[i], octaves[i], side, context)
+        bank = inputs[i] if settings[_BANKS] == 2 else 0
+        sign = -1 if settings[_SIGNED] and inputs[i] == 0 else 1
+        surface = inputs[i] if channels > 1 else bank
+        stored[surface, y[i], x[i]] = sign * mantissas[i]
+        written[surface, y[i], x[i]] = octaves[i]
+        low, high = bank * channels, (bank + 1) * channels
+        whole = _context(stored[low:high], written[low:high], x[i], y[i], octaves[i], side, context)
         if settings[_SKIP] and not whole:
             counters[_BORDER] += 1
             out[i] = BORDER
@@ -253,22 +288,24 @@ def _run(
 
 @jit()
 def _context(stored: Ints, written: Ints, x: int, y: int, octave: int, side: int, context: Ints) -> bool:
-    """Fill `context` with the surface values of the patch; True if it lies inside the sensor."""
+    """Fill `context` with the values of the surfaces' patches; True if they lie inside the sensor."""
+    channels, height, width = stored.shape
     radius = side // 2
     whole = True
     i = 0
     for row in range(y - radius, y + radius + 1):
-        for column in range(x - radius, x + radius + 1):
-            value = 0
-            if 0 <= row < stored.shape[0] and 0 <= column < stored.shape[1]:
-                age = octave - written[row, column]
-                if age < qformat.DEAD_OCTAVES:
-                    magnitude = abs(stored[row, column]) >> age
-                    value = magnitude if stored[row, column] > 0 else -magnitude
-            else:
-                whole = False
-            context[i] = value
-            i += 1
+        for channel in range(channels):
+            for column in range(x - radius, x + radius + 1):
+                value = 0
+                if 0 <= row < height and 0 <= column < width:
+                    age = octave - written[channel, row, column]
+                    if age < qformat.DEAD_OCTAVES:
+                        magnitude = abs(stored[channel, row, column]) >> age
+                        value = magnitude if stored[channel, row, column] > 0 else -magnitude
+                else:
+                    whole = False
+                context[i] = value
+                i += 1
     return whole
 
 

@@ -9,9 +9,9 @@ from typing import Final, Literal
 import numpy as np
 
 from codegen.errors import FeastError
-from codegen.model import Hyperparameters, Model, Sensor, Training, check_hyperparameters
+from codegen.model import Hyperparameters, Model, Sensor, Training, check_hyperparameters, stacked
 from codegen.options import Select
-from codegen.records import RESULT_DTYPE, Events, Results
+from codegen.records import RESULT_DTYPE, Events, Results, feature_events
 from host.feast_loop import Float64Array, Rule
 from host.loop_engine import LoopEngine
 from host.native_engine import NativeEngine
@@ -24,20 +24,23 @@ INITIAL_THRESHOLD: Final = 0.0
 climbs by delta_i until it leaves events to others; a high start would only be a run of misses."""
 
 
-def initial_model(params: Hyperparameters, sensor: Sensor, seed: int) -> Model:
+def initial_model(params: Hyperparameters, sensor: Sensor, seed: int, lower: Model | None = None) -> Model:
     """The network before its first event: distinct random unit weights, thresholds at 0.
 
     Components are uniform from 0 to 1 (`signed`: from -1 to 1, for contexts have both signs), then
-    scaled to unit norm. The same seed gives the same bits on every machine. Raises FeastError for a
-    hyperparameter out of range.
+    scaled to unit norm. The same seed gives the same bits on every machine. `lower`: the layer whose
+    winners are the events. Raises FeastError for a hyperparameter out of range, or a layer that cannot
+    stand on `lower`.
     """
     check_hyperparameters(params)
+    if lower is not None:
+        params = stacked(lower, params)
     lowest = -1.0 if params.polarity == "signed" else 0.0
     draws = np.random.default_rng(seed).random((params.features, params.dims))
     weights = lowest + (1.0 - lowest) * draws
     weights /= np.array([[math.sqrt(math.fsum(row * row))] for row in weights])
     untrained = Training("untrained", 0, 0, 0, seed, "float", 0.0)
-    return Model(params, sensor, weights, np.full(params.features, INITIAL_THRESHOLD), untrained)
+    return Model(params, sensor, weights, np.full(params.features, INITIAL_THRESHOLD), untrained, lower)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +64,12 @@ class FloatFeast:
     the features are frozen and `select` decides. float32 is the fast choice; float64 is for
     comparisons. Stepping a recording in chunks gives the same results and state as in one call.
 
-    `engine` says what steps: ``native``, the C kernel compiled for this processor, float32 only;
-    ``numba``, the readable loop; ``auto``, the kernel for float32 where there is a C compiler. Both
-    follow one rule and differ in the rounding of float32 sums. Other threads run during `step`.
+    Of two layers, the lower one is frozen and takes the nearest feature, whatever `learning` and `select`
+    say of the upper one, whose state and counters these are. ``lower`` is the network below, or None.
+
+    `engine` says what steps: ``native``, the C kernel compiled for this processor, float32 only and for a
+    layer on camera events; ``numba``, the readable loop; ``auto``, the kernel where it can be. Both follow
+    one rule and differ in the rounding of float32 sums. Other threads run during `step`.
     """
 
     def __init__(
@@ -80,8 +86,11 @@ class FloatFeast:
         self.sensor = model.sensor
         self.learning = learning
         self.select = select
+        self._below = model.lower
+        self.lower = FloatFeast(model.lower, dtype=dtype, engine=engine) if model.lower else None
         native = engine != "numba" and dtype is np.float32 and NativeEngine.available(model.params.radius)
-        if engine == "native" and not native:
+        native = native and self.lower is None
+        if engine == "native" and not native and self.lower is None:
             raise FeastError(f"engine native: needs a C compiler and float32, got {np.dtype(dtype)}")
         self._engine = NativeEngine(model) if native else LoopEngine(model, dtype)
 
@@ -91,17 +100,27 @@ class FloatFeast:
         An event outside the sensor or earlier than the last accepted one gives its code and
         changes nothing but a counter.
         """
+        if self.lower is None:
+            return self.step_layer(events)
+        results = self.lower.step(events)
+        results[results >= 0] = self.step_layer(feature_events(events, results))
+        return results
+
+    def step_layer(self, events: Events) -> Results:
+        """Like `step`, for this layer alone: FEATURE_EVENT_DTYPE if there is one below."""
         nearest = not self.learning and self.select == "nearest"
         return self._run(events, self._rule(self.learning, nearest), np.empty((0, 3)))
 
     def scores(self, events: Events) -> Scores:
-        """Like `step`, frozen and by nearest feature, but also says how close the choice was."""
+        """Like `step_layer`, frozen and by nearest feature, but also says how close the choice was."""
         details = np.full((events.size, 3), np.nan)
         winner = self._run(events, self._rule(learning=False, nearest=True), details)
         return Scores(winner, details[:, 0], details[:, 1], details[:, 2])
 
     def reset(self) -> None:
         """Begin a new recording: surfaces and time cleared; learned state and counters kept."""
+        if self.lower is not None:
+            self.lower.reset()
         self._engine.reset()
 
     @property
@@ -126,7 +145,7 @@ class FloatFeast:
         weights /= np.linalg.norm(weights, axis=1, keepdims=True)
         if not np.isfinite(weights).all():
             raise FeastError("training diverged: a weight is not finite; eta must stay well below 1")
-        return Model(self.params, self.sensor, weights, self.thresholds, training)
+        return Model(self.params, self.sensor, weights, self.thresholds, training, self._below)
 
     def _rule(self, learning: bool, nearest: bool) -> Rule:
         params = self.params
@@ -134,6 +153,7 @@ class FloatFeast:
             width=self.sensor.width,
             height=self.sensor.height,
             radius=params.radius,
+            channels=params.channels,
             neurons=params.neurons,
             octaves_per_us=1.0 / (params.tau_us * math.log(2.0)),
             eta=params.eta,

@@ -40,6 +40,8 @@ class Rule(NamedTuple):
     width: int
     height: int
     radius: int
+    channels: int
+    """Surfaces that a context spans: 1, or the features of the layer below."""
     neurons: int
     octaves_per_us: float
     eta: float
@@ -57,7 +59,7 @@ class State(NamedTuple):
     """What changes from event to event; arrays of one element stand for scalars."""
 
     surfaces: FloatArray
-    """(channels, height + 2*radius, width + 2*radius); the frame around the sensor stays 0."""
+    """(banks * channels, height + 2*radius, width + 2*radius); the frame around the sensor stays 0."""
     weights: FloatArray
     """(features, D padded); rows of unit L2 norm, 0 beyond D."""
     thresholds: Float64Array
@@ -103,13 +105,15 @@ def _dot(weights: FloatArray, n: int, patch: FloatArray) -> np.floating[Any]:
 
 
 @jit(REORDER)
-def _load_context(rule: Rule, state: State, channel: int, x: np.int64, y: np.int64) -> np.floating[Any]:
+def _load_context(rule: Rule, state: State, bank: int, x: np.int64, y: np.int64) -> np.floating[Any]:
     """Fill `state.patch` with the context around (x, y), scaled to unit norm; returns its old norm."""
     patch = state.patch
     side = 2 * rule.radius + 1
     for row in range(side):
-        for column in range(side):
-            patch[row * side + column] = state.surfaces[channel, y + row, x + column]
+        for channel in range(rule.channels):
+            first = (row * rule.channels + channel) * side
+            for column in range(side):
+                patch[first + column] = state.surfaces[bank + channel, y + row, x + column]
     energy = patch.dtype.type(0)
     for d in range(patch.size):
         energy += patch[d] * patch[d]
@@ -121,10 +125,10 @@ def _load_context(rule: Rule, state: State, channel: int, x: np.int64, y: np.int
 
 
 @jit()
-def _two_best(rule: Rule, state: State, bank: int) -> tuple[float, float]:
-    """The two largest cosines of the bank with the current context, whatever the thresholds."""
+def _two_best(rule: Rule, state: State, first: int) -> tuple[float, float]:
+    """The two largest cosines of a bank with the current context, whatever the thresholds."""
     best, second = -np.inf, -np.inf
-    for n in range(bank, bank + rule.neurons):
+    for n in range(first, first + rule.neurons):
         score = np.float64(_dot(state.weights, n, state.patch))
         if score > best:
             best, second = score, best
@@ -157,12 +161,13 @@ def step_events(
     t_us: npt.NDArray[np.uint64],
     x: npt.NDArray[np.uint16],
     y: npt.NDArray[np.uint16],
-    polarity: npt.NDArray[np.uint8],
+    inputs: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
     results: Results,
     details: Float64Array,
 ) -> None:
     """Step events in order; writes one result each, and with `details` (n, 3) the scores too.
 
+    `inputs` are polarities, or in a second layer channels below `rule.channels`.
     `details` columns: best and second-best cosine of the bank, and the norm of the context where
     the event's own pixel is 1. Rows of events that were not compared are left alone. A (0, 3) array
     switches this off.
@@ -180,9 +185,10 @@ def step_events(
             continue
 
         level = _advance(rule, state, t_us[i])
-        channel = 1 if rule.separate and polarity[i] != 0 else 0
-        value = -level if rule.signed and polarity[i] == 0 else level
-        state.surfaces[channel, line + rule.radius, column + rule.radius] = value
+        bank = 1 if rule.separate and inputs[i] != 0 else 0
+        surface = np.int64(inputs[i]) if rule.channels > 1 else bank
+        value = -level if rule.signed and inputs[i] == 0 else level
+        state.surfaces[surface, line + rule.radius, column + rule.radius] = value
         if rule.skip_border and (
             min(column, line) < rule.radius
             or column >= rule.width - rule.radius
@@ -192,16 +198,16 @@ def step_events(
             state.counters[BORDERS] += 1
             continue
 
-        norm = _load_context(rule, state, channel, column, line)
-        bank = channel * rule.neurons
+        norm = _load_context(rule, state, bank, column, line)
+        first = bank * rule.neurons
         winner, best = MISS, -np.inf
-        for n in range(bank, bank + rule.neurons):
+        for n in range(first, first + rule.neurons):
             score = np.float64(_dot(weights, n, patch))
             if score > best and (rule.nearest or score >= thresholds[n]):
                 winner, best = n, score
         results[i] = winner
         if details.size > 0:
-            details[i, 0], details[i, 1] = _two_best(rule, state, bank)
+            details[i, 0], details[i, 1] = _two_best(rule, state, first)
             details[i, 2] = norm / level
 
         if winner >= 0:
@@ -211,5 +217,5 @@ def step_events(
         else:
             state.counters[MISSES] += 1
             if rule.learning:
-                for n in range(bank, bank + rule.neurons):
+                for n in range(first, first + rule.neurons):
                     thresholds[n] = max(-1.0, thresholds[n] - rule.delta_e)

@@ -26,7 +26,7 @@ class LoopEngine:
         weights[:, : params.dims] = model.weights
         frame = (sensor.height + 2 * params.radius, sensor.width + 2 * params.radius)
         self._state = State(
-            surfaces=np.zeros((params.banks, *frame), dtype),
+            surfaces=np.zeros((params.surfaces, *frame), dtype),
             weights=weights,
             thresholds=model.thresholds.astype(np.float64),
             patch=np.zeros(padded, dtype),
@@ -57,6 +57,7 @@ class LoopEngine:
         self._state.phase.fill(-1.0)
 
     def run(self, rule: Rule, events: Events, results: Results, details: Float64Array) -> None:
-        """Step EVENT_DTYPE (n,) events; fills int16 (n,) results and, if it has rows, `details` (n, 3)."""
-        t_us, x, y, polarity = (events[name] for name in ("t_us", "x", "y", "polarity"))
-        step_events(rule, self._state, t_us, x, y, polarity, results, details)
+        """Step (n,) events, EVENT_DTYPE or FEATURE_EVENT_DTYPE; fills int16 (n,) results and, if it has rows,
+        `details` (n, 3)."""
+        t_us, x, y, inputs = (events[name] for name in events.dtype.names or ())
+        step_events(rule, self._state, t_us, x, y, inputs, results, details)

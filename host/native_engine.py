@@ -102,7 +102,7 @@ class NativeEngine:
 
     def _rule(self, kernel: Kernel, rule: Rule) -> Any:
         fields = rule._asdict()
-        del fields["radius"]
+        del fields["radius"], fields["channels"]
         fields["is_signed"] = fields.pop("signed")
         return kernel.ffi.new(
             "rule_t *", fields | {"stride": self._surfaces.shape[2], "vectors": self._vectors}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -81,7 +81,7 @@ class FixedLearner:
 
     def to_model(self, training: Training) -> Model:
         """Freeze what was learned."""
-        return Model(self._model.params, self._model.sensor, self.weights, self.thresholds, training)
+        return replace(self._model, weights=self.weights, thresholds=self.thresholds, training=training)
 
 
 def training_part(source: Source) -> Source:
@@ -96,15 +96,17 @@ def train(
     epochs: int = 1,
     seed: int = 0,
     arithmetic: Arithmetic = "float",
+    lower: Model | None = None,
     until_converged: bool = False,
     max_events: int | None = None,
     progress: Progress = silent,
 ) -> TrainingResult:
     """Learn features from every recording of `training_part(source)`, `epochs` times.
 
-    `until_converged`: stop after the recording with which the signals have settled
-    (host.convergence); `epochs` is then the most. `max_events`: stop after the recording that brings
-    the events to this number, which repeats a training that stopped there.
+    `lower`: learn a second layer on the winners of this one, which stays as it is. `until_converged`: stop
+    after the recording with which the signals have settled (host.convergence); `epochs` is then the most.
+    `max_events`: stop after the recording that brings the events to this number, which repeats a training
+    that stopped there.
 
     Each epoch takes the recordings in its own `training_order`; surfaces are reset before each,
     events are never reordered. `progress` counts recordings. Raises FeastError for parameters out
@@ -115,7 +117,9 @@ def train(
     if seed < 0:
         raise FeastError(f"seed {seed}: expected 0 or more")
     part = training_part(source)
-    start = initial_model(params, part.sensor, seed)
+    if lower is not None and lower.sensor != part.sensor:
+        raise FeastError(f"{part.spec}: sensor {part.sensor}, the lower layer was learned on {lower.sensor}")
+    start = initial_model(params, part.sensor, seed, lower)
     learner: Learner = FixedLearner(start) if arithmetic == "fixed" else FloatFeast(start, learning=True)
     recorder = SignalsRecorder(params.features)
     recorder.begin(learner.weights)

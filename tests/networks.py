@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from codegen.model import Hyperparameters, Model, Sensor, Training
+from codegen.model import Hyperparameters, Model, Sensor, Training, stacked
 from codegen.records import EVENT_DTYPE, Events
 
 UNTRAINED = Training("test", 0, 0, 1, 0, "fixed", 0.0)
@@ -23,6 +23,14 @@ def make_model(
     weights = draw(size=(hyper.features, hyper.dims))
     weights /= np.linalg.norm(weights, axis=1)[:, None]
     return Model(hyper, sensor, weights, np.full(hyper.features, threshold), UNTRAINED)
+
+
+def make_stack(lower: Model, seed: int = 0, threshold: float = 0.5, **params: Any) -> Model:
+    """A second layer of random unit weights on `lower`."""
+    hyper = stacked(lower, Hyperparameters(**params))
+    weights = np.random.default_rng(seed).random((hyper.features, hyper.dims))
+    weights /= np.linalg.norm(weights, axis=1)[:, None]
+    return Model(hyper, lower.sensor, weights, np.full(hyper.features, threshold), UNTRAINED, lower)
 
 
 def make_events(

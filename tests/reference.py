@@ -15,11 +15,14 @@ class Reference:
     def __init__(self, model: Model, learning: bool = False, select: str = "nearest") -> None:
         self.model, self.p, self.sensor = model, model.params, model.sensor
         self.learning, self.select = learning, select
+        self.lower = Reference(model.lower) if model.lower else None
         self.weights, self.thresholds = model.weights.copy(), model.thresholds.copy()
         self.reset()
 
     def reset(self) -> None:
-        shape = (self.p.banks, self.sensor.height, self.sensor.width)
+        if self.lower:
+            self.lower.reset()
+        shape = (self.p.surfaces, self.sensor.height, self.sensor.width)
         self.fired_us = np.zeros(shape, np.uint64)  # time of each pixel's last event
         self.sign = np.zeros(shape)  # 0: never fired
         self.last_us = 0
@@ -28,6 +31,13 @@ class Reference:
         return [self.one(*(int(event[name]) for name in ("t_us", "x", "y", "polarity"))) for event in events]
 
     def one(self, t_us: int, x: int, y: int, polarity: int) -> int:
+        """Of two layers, the lower one's winner is the channel of the upper one's event."""
+        if self.lower is None:
+            return self.layer(t_us, x, y, polarity)
+        below = self.lower.one(t_us, x, y, polarity)
+        return below if below < 0 else self.layer(t_us, x, y, polarity, below)
+
+    def layer(self, t_us: int, x: int, y: int, polarity: int, channel: int = 0) -> int:
         p, r = self.p, self.p.radius
         if not (x < self.sensor.width and y < self.sensor.height):
             return OUTSIDE
@@ -35,14 +45,17 @@ class Reference:
             return BACKWARDS
         self.last_us = t_us
         bank = int(p.polarity == "separate" and polarity != 0)
-        self.fired_us[bank, y, x] = t_us
-        self.sign[bank, y, x] = -1.0 if p.polarity == "signed" and polarity == 0 else 1.0
+        surface = bank + channel
+        self.fired_us[surface, y, x] = t_us
+        self.sign[surface, y, x] = -1.0 if p.polarity == "signed" and polarity == 0 else 1.0
         inside = r <= x < self.sensor.width - r and r <= y < self.sensor.height - r
         if p.border == "skip" and not inside:
             return BORDER
-        age_us = (np.uint64(t_us) - self.fired_us[bank]).astype(float)
-        surface = self.sign[bank] * np.exp(-age_us / p.tau_us)
-        context = np.pad(surface, r)[y : y + p.side, x : x + p.side].ravel()
+        seen = slice(bank * p.channels, (bank + 1) * p.channels)
+        age_us = (np.uint64(t_us) - self.fired_us[seen]).astype(float)
+        values = self.sign[seen] * np.exp(-age_us / p.tau_us)
+        patches = np.pad(values, ((0, 0), (r, r), (r, r)))[:, y : y + p.side, x : x + p.side]
+        context = patches.swapaxes(0, 1).ravel()  # row, channel, column
         unit = context / np.linalg.norm(context)
         ids = np.arange(p.neurons) + bank * p.neurons
         scores = self.weights[ids] @ unit

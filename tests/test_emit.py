@@ -19,7 +19,7 @@ from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import quantise
 from codegen.render import MANIFEST, render
-from tests.networks import make_model
+from tests.networks import make_model, make_stack
 
 GOLDEN = Path(__file__).parent / "golden"
 SMALL = {"radius": 1, "neurons": 3, "tau_us": 5000.0}
@@ -29,6 +29,7 @@ VARIANTS = {
         make_model(Sensor(8, 6), **SMALL, polarity="separate", border="skip"),
         Options(learning=True),
     ),
+    "layers": (make_stack(make_model(Sensor(8, 6), **SMALL), **SMALL), Options(learning=True)),
 }
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegen import qformat, twin
-from codegen.model import Model, Sensor
+from codegen.model import MOST_DIMS, Model, Sensor
 from codegen.options import Options
 from codegen.quantise import check_learnable, cosine_bound, quantise
 from codegen.records import BACKWARDS, BORDER, MISS, OUTSIDE
@@ -79,11 +79,14 @@ def test_no_intermediate_overflows(model: Model, data: st.DataObject) -> None:
 
 def test_products_stay_within_32_bits_at_every_radius() -> None:
     for radius in range(1, 16):
-        side = 2 * radius + 1
-        largest = 2 ** qformat.surface_bits(side) - 1
-        norm = math.sqrt(1 + qformat.NORM_TOLERANCE / qformat.UNIT) * 2**15
-        assert norm * side * largest < 2**31
-        assert (side * largest) ** 2 < 2**32
+        most = MOST_DIMS // (2 * radius + 1) ** 2
+        for channels in (1, 2, 16, most):
+            dims = channels * (2 * radius + 1) ** 2
+            largest = 2 ** qformat.surface_bits(dims) - 1
+            norm = math.sqrt(1 + qformat.NORM_TOLERANCE / qformat.UNIT) * 2**15
+            assert norm * math.sqrt(dims) * largest < 2**31
+            assert dims * largest**2 < 2**32
+            assert largest >= 255
 
 
 def test_steady_miss_rate_obeys_the_law() -> None:

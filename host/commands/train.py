@@ -30,6 +30,12 @@ def register(app: typer.Typer) -> None:
 def train(
     source: SourceArgument,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Model file to write.")],
+    on: Annotated[
+        Path | None,
+        typer.Option(
+            "--on", metavar="MODEL", help="Learn a second layer on the winners of this model, and write both."
+        ),
+    ] = None,
     neurons: Annotated[int, typer.Option(help="Features per bank.")] = DEFAULTS.neurons,
     radius: Annotated[
         int, typer.Option(help="The context is a square of 2 * radius + 1 pixels.")
@@ -63,11 +69,12 @@ def train(
 ) -> None:
     """Learn features from recordings, without labels.
 
-    A folder with the splits train and test is learned from its train part.
+    A folder with the splits train and test is learned from its train part. With --on, all options are of the
+    second layer; the first stays as it is.
 
     Example: codegen train sim:digits -o model.npz --neurons 16 --tau-us 20000
     """
-    from codegen.model import check_hyperparameters, save_model
+    from codegen.model import check_hyperparameters, load_model, save_model, stacked
     from host.convergence import settled
     from host.datasets import open_source
     from host.training import train as learn
@@ -75,7 +82,11 @@ def train(
     check_output(output)
     params = Hyperparameters(neurons, radius, tau_us, eta, delta_i, delta_e, polarity, border)
     check_hyperparameters(params)
-    recordings = open_source(source, parse_sensor(sensor), skip_bad_events)
+    lower = load_model(on) if on else None
+    if lower is not None:
+        params = stacked(lower, params)
+    size = parse_sensor(sensor) or (lower.sensor if lower else None)
+    recordings = open_source(source, size, skip_bad_events)
     start = time.perf_counter()
     with progress("train: recordings") as report:
         outcome = learn(
@@ -84,6 +95,7 @@ def train(
             epochs=epochs,
             seed=seed,
             arithmetic="fixed" if fixed else "float",
+            lower=lower,
             until_converged=until_converged,
             progress=report,
         )
@@ -105,6 +117,7 @@ def train(
                 "skipped": outcome.skipped,
                 "epochs": training.epochs,
                 "features": params.features,
+                "channels": params.channels if lower else None,
                 "arithmetic": training.arithmetic,
                 "miss_rate": training.miss_rate,
                 "law_miss_rate": params.law_miss_rate,
@@ -118,8 +131,9 @@ def train(
         {
             "model": output,
             "model id": outcome.model.model_id,
-            "features": f"{params.features} of {params.side}x{params.side} pixels, learned in "
-            + ("integers" if fixed else "floating point"),
+            "features": f"{params.features} of {params.side}x{params.side} pixels"
+            + (f" on {params.channels} features below" if lower else "")
+            + f", learned in {'integers' if fixed else 'floating point'}",
             "learned from": f"{count(training.events)} events of {count(training.recordings)} recordings, "
             + training.source,
             "miss rate": f"{percent(training.miss_rate)} at the end, law {percent(params.law_miss_rate)}"

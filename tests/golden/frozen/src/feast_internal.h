@@ -10,6 +10,8 @@
 #include <stddef.h>
 
 #define FEAST_DIMS 9 /* components of a context */
+#define FEAST_CHANNELS 1 /* surfaces that a context spans */
+#define FEAST_ROWS (FEAST_SIDE * FEAST_CHANNELS) /* of a patch: those of all channels for a row of pixels, then the next */
 #define FEAST_SURFACES 1
 #define FEAST_MARGIN 1 /* zero cells left and right of each surface row */
 #define FEAST_STRIDE 12 /* cells of a surface row with its margins, whole words of the kernel */
@@ -31,7 +33,8 @@
 #define FEAST_NONE (-1) /* no feature won */
 
 /* The bounds that keep every accumulator in 32 bits (docs/numerics.md section 9). */
-_Static_assert(FEAST_SIDE * ((1 << FEAST_SURFACE_BITS) - 1) < 65536, "context norm must fit 16 bits");
+_Static_assert((uint64_t)FEAST_DIMS * ((1u << FEAST_SURFACE_BITS) - 1u) * ((1u << FEAST_SURFACE_BITS) - 1u) <= 4227858432u,
+               "context norm must fit 16 bits");
 _Static_assert(FEAST_OCTAVE_Q8 >= 1024u && FEAST_OCTAVE_Q8 < 0x80000000u, "octave length out of range");
 _Static_assert(FEAST_FEATURES <= 32767, "feature ids must fit int16_t");
 _Static_assert(offsetof(feast_t, surface) % 8u == 0u, "surface rows must lie at multiples of 8");

@@ -10,7 +10,7 @@
  * side by side. The last pair of a row holds one weight and a zero. */
 #define FEAST_PAIRS 2 /* of a row */
 #define FEAST_ROW_WORDS (FEAST_PAIRS * FEAST_GROUP)
-_Static_assert(FEAST_BLOCK_WORDS == FEAST_SIDE * FEAST_ROW_WORDS, "size of a block");
+_Static_assert(FEAST_BLOCK_WORDS == FEAST_ROWS * FEAST_ROW_WORDS, "size of a block");
 
 /* Word and lane of component `i` of a feature. */
 static inline uint32_t feast_word_of(uint32_t feature, uint32_t i)

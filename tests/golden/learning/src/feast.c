@@ -235,19 +235,20 @@ int16_t feast_step(feast_t *self, const feast_event_t *event)
     const uint32_t below = FEAST_SENSOR_HEIGHT - 1u - y;
     const uint32_t bottom = below < FEAST_RADIUS ? FEAST_RADIUS - below : 0u;
     const uint32_t bank = event->polarity != 0u ? 1u : 0u;
-    const uint32_t surface_row = bank * FEAST_SENSOR_HEIGHT + y;
-    const uint32_t first_row = surface_row + top - FEAST_RADIUS;
-    const uint32_t rows = FEAST_SIDE - top - bottom;
+    const uint32_t pixel_row = bank * FEAST_SENSOR_HEIGHT + y;
+    const uint32_t surface_row = pixel_row * FEAST_CHANNELS;
+    const uint32_t first_row = (pixel_row + top - FEAST_RADIUS) * FEAST_CHANNELS;
+    const uint32_t rows = (FEAST_SIDE - top - bottom) * FEAST_CHANNELS;
     age_rows(self, first_row, rows);
     self->surface[surface_row * FEAST_STRIDE + FEAST_MARGIN + x] = mantissa(self->phase);
 
-    if (rows < FEAST_SIDE || x < FEAST_RADIUS || x + FEAST_RADIUS >= FEAST_SENSOR_WIDTH) {
+    if (rows < FEAST_ROWS || x < FEAST_RADIUS || x + FEAST_RADIUS >= FEAST_SENSOR_WIDTH) {
         self->border++;
         return FEAST_BORDER;
     }
 
     const int16_t *cells = &self->surface[first_row * FEAST_STRIDE + FEAST_MARGIN + x - FEAST_RADIUS];
     feast_patch_t patch;
-    feast_take_patch(&patch, cells, top, rows);
+    feast_take_patch(&patch, cells, top * FEAST_CHANNELS, rows);
     return compare(self, bank, &patch);
 }

@@ -10,7 +10,7 @@
  * side by side. The last pair of a row holds one weight and a zero. */
 #define FEAST_PAIRS 2 /* of a row */
 #define FEAST_ROW_WORDS (FEAST_PAIRS * FEAST_GROUP)
-_Static_assert(FEAST_BLOCK_WORDS == FEAST_SIDE * FEAST_ROW_WORDS, "size of a block");
+_Static_assert(FEAST_BLOCK_WORDS == FEAST_ROWS * FEAST_ROW_WORDS, "size of a block");
 
 /* Word and lane of component `i` of a feature. */
 static inline uint32_t feast_word_of(uint32_t feature, uint32_t i)
@@ -163,7 +163,7 @@ static inline feast_update_t feast_move_rows(feast_update_t update, feast_factor
 static inline uint32_t feast_move(feast_pair_t *weights, uint32_t feature, const feast_patch_t *patch, feast_factors_t factors)
 {
     static const int16_t off_sensor[FEAST_SIDE] = { 0 };
-    const uint32_t below = FEAST_SIDE - patch->top - patch->rows;
+    const uint32_t below = FEAST_ROWS - patch->top - patch->rows;
     feast_update_t update = { .weights = &weights[feast_word_of(feature, 0)], .norm2 = 0 };
     update = feast_move_rows(update, factors, off_sensor, patch->top, 0);
     update = feast_move_rows(update, factors, patch->cells, patch->rows, FEAST_STRIDE);

@@ -1,0 +1,179 @@
+/* FEAST 8x6, 3 features of 3x3: time, surface and selection.
+ * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build f2aa9e3bed0f2ba2. */
+
+#include "feast1_kernel.h"
+
+#include <string.h>
+
+/* ---- Time and surface: docs/numerics.md sections 2 and 3 -------------------------------------------- */
+
+/* Halves the values of a row `octaves` times, truncating magnitudes. */
+static FEAST1_NOINLINE void age_row(int16_t *row, uint32_t octaves)
+{
+    if (octaves < FEAST1_DEAD_OCTAVES) {
+        feast1_halve_row(row, octaves);
+    } else {
+        memset(row, 0, FEAST1_STRIDE * sizeof row[0]);
+    }
+}
+
+/* Brings rows up to the present octave. Rows age only when touched, each at most once an octave. */
+static void age_rows(feast1_t *self, uint32_t first, uint32_t count)
+{
+    const uint32_t now = (uint32_t)self->octave;
+    for (uint32_t row = first; row < first + count; row++) {
+        if (self->row_octave[row] != now) {
+            age_row(&self->surface[row * FEAST1_STRIDE], now - self->row_octave[row]);
+            self->row_octave[row] = now;
+        }
+    }
+}
+
+/* Rows remember only the low 32 bits of their octave. So that these never alias, all rows are brought up
+ * to date whenever the high bits change: once in 2^32 octaves, or after a silence as long. */
+static FEAST1_NOINLINE void age_all_rows(feast1_t *self, uint64_t octave)
+{
+    const uint64_t epoch = self->octave & ~(uint64_t)UINT32_MAX;
+    for (uint32_t row = 0; row < FEAST1_SURFACES * FEAST1_SENSOR_HEIGHT; row++) {
+        const uint64_t age = octave - (epoch | self->row_octave[row]);
+        age_row(&self->surface[row * FEAST1_STRIDE], age < FEAST1_DEAD_OCTAVES ? (uint32_t)age : FEAST1_DEAD_OCTAVES);
+        self->row_octave[row] = (uint32_t)octave;
+    }
+}
+
+/* Moves octave and phase on by `elapsed_us`. Up to 2^23 us (8 s) 32-bit arithmetic does. */
+static void advance(feast1_t *self, uint64_t elapsed_us)
+{
+    uint64_t octave = self->octave;
+    if (elapsed_us < ((uint64_t)1 << 23)) {
+        const uint32_t position = self->phase + ((uint32_t)elapsed_us << 8);
+        if (position < FEAST1_OCTAVE_Q8) {
+            self->phase = position;
+            return;
+        }
+        octave += position / FEAST1_OCTAVE_Q8;
+        self->phase = position % FEAST1_OCTAVE_Q8;
+    } else {
+        /* elapsed * 2^8 may not fit 64 bits: split off the whole multiples of the octave length first. */
+        const uint64_t position = ((elapsed_us % FEAST1_OCTAVE_Q8) << 8) + self->phase;
+        octave += ((elapsed_us / FEAST1_OCTAVE_Q8) << 8) + position / FEAST1_OCTAVE_Q8;
+        self->phase = (uint32_t)(position % FEAST1_OCTAVE_Q8);
+    }
+    if ((octave >> 32) != (self->octave >> 32)) {
+        age_all_rows(self, octave);
+    }
+    self->octave = octave;
+}
+
+static int16_t mantissa(uint32_t phase)
+{
+    return (int16_t)feast1_mantissas[((uint64_t)phase * FEAST1_FRACTION_FACTOR) >> 32];
+}
+
+/* ---- Selection: docs/numerics.md sections 4 and 5 --------------------------------------------------- */
+
+typedef struct {
+    int32_t feature; /* FEAST1_NONE if no feature was in range */
+    int32_t dot;
+} winner_t;
+
+static inline winner_t nearer(winner_t winner, int32_t dot, uint32_t feature)
+{
+    return dot > winner.dot ? (winner_t){ .feature = (int32_t)feature, .dot = dot } : winner;
+}
+
+/* The nearest feature of a bank. */
+static winner_t nearest(const feast1_t *self, uint32_t bank, const feast1_patch_t *patch)
+{
+    const feast1_pair_t *weights = feast1_weights_of(self) + bank * FEAST1_BLOCKS * FEAST1_BLOCK_WORDS;
+    winner_t winner = { .feature = FEAST1_NONE, .dot = INT32_MIN };
+    for (uint32_t place = 0; place < FEAST1_NEURONS; place += FEAST1_GROUP) {
+        const uint32_t feature = bank * FEAST1_NEURONS + place;
+        int32_t dots[FEAST1_GROUP];
+        feast1_dots(patch, weights, dots);
+        winner = nearer(winner, dots[0], feature + 0u);
+        winner = nearer(winner, dots[1], feature + 1u);
+        winner = nearer(winner, dots[2], feature + 2u);
+        if (place + 3u < FEAST1_NEURONS) {
+            winner = nearer(winner, dots[3], feature + 3u);
+        }
+        weights += FEAST1_BLOCK_WORDS;
+    }
+    return winner;
+}
+
+static void count_compared(feast1_t *self, bool missed)
+{
+    self->window_events++;
+    self->window_misses = (uint16_t)(self->window_misses + (missed ? 1u : 0u));
+    if (self->window_events == FEAST1_WINDOW_EVENTS) {
+        self->last_window_misses = self->window_misses;
+        self->window_events = 0;
+        self->window_misses = 0;
+    }
+}
+
+static int16_t compare(feast1_t *self, uint32_t bank, const feast1_patch_t *patch)
+{
+    const winner_t winner = nearest(self, bank, patch);
+    const bool missed = winner.feature == FEAST1_NONE;
+    count_compared(self, missed);
+    if (missed) {
+        self->misses++;
+    } else {
+        self->wins[winner.feature]++;
+    }
+    return missed ? FEAST1_MISS : (int16_t)winner.feature;
+}
+
+/* ---- Public ----------------------------------------------------------------------------------------- */
+
+void feast1_init(feast1_t *self)
+{
+    memset(self, 0, sizeof *self);
+}
+
+void feast1_reset(feast1_t *self)
+{
+    self->started = false;
+    self->t_us = 0;
+    self->octave = 0;
+    self->phase = 0;
+    memset(self->row_octave, 0, sizeof self->row_octave);
+    memset(self->surface, 0, sizeof self->surface);
+}
+
+int16_t feast1_step(feast1_t *self, const feast1_event_t *event)
+{
+    if (event->x >= FEAST1_SENSOR_WIDTH || event->y >= FEAST1_SENSOR_HEIGHT) {
+        self->outside++;
+        return FEAST1_OUTSIDE;
+    }
+    if (self->started && event->t_us < self->t_us) {
+        self->backwards++;
+        return FEAST1_BACKWARDS;
+    }
+    if (self->started) {
+        advance(self, event->t_us - self->t_us);
+    }
+    self->started = true;
+    self->t_us = event->t_us;
+
+    const uint32_t x = event->x;
+    const uint32_t y = event->y;
+    const uint32_t top = y < FEAST1_RADIUS ? FEAST1_RADIUS - y : 0u;
+    const uint32_t below = FEAST1_SENSOR_HEIGHT - 1u - y;
+    const uint32_t bottom = below < FEAST1_RADIUS ? FEAST1_RADIUS - below : 0u;
+    const uint32_t bank = 0;
+    const uint32_t pixel_row = bank * FEAST1_SENSOR_HEIGHT + y;
+    const uint32_t surface_row = pixel_row * FEAST1_CHANNELS;
+    const uint32_t first_row = (pixel_row + top - FEAST1_RADIUS) * FEAST1_CHANNELS;
+    const uint32_t rows = (FEAST1_SIDE - top - bottom) * FEAST1_CHANNELS;
+    age_rows(self, first_row, rows);
+    self->surface[surface_row * FEAST1_STRIDE + FEAST1_MARGIN + x] = mantissa(self->phase);
+
+    const int16_t *cells = &self->surface[first_row * FEAST1_STRIDE + FEAST1_MARGIN + x - FEAST1_RADIUS];
+    feast1_patch_t patch;
+    feast1_take_patch(&patch, cells, top * FEAST1_CHANNELS, rows);
+    return compare(self, bank, &patch);
+}

@@ -1,0 +1,89 @@
+/* FEAST 8x6, 3 features of 3x3: signals and snapshot.
+ * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build f2aa9e3bed0f2ba2. */
+
+#include "feast1_kernel.h"
+
+uint32_t feast1_wins(const feast1_t *self, uint32_t feature)
+{
+    return self->wins[feature];
+}
+
+int32_t feast1_threshold(const feast1_t *self, uint32_t feature)
+{
+    return feast1_thresholds_of(self)[feature];
+}
+
+void feast1_signals(const feast1_t *self, feast1_signals_t *signals)
+{
+    signals->hits = 0;
+    for (uint32_t n = 0; n < FEAST1_FEATURES; n++) {
+        signals->hits += self->wins[n];
+    }
+    signals->misses = self->misses;
+    signals->border = self->border;
+    signals->outside = self->outside;
+    signals->backwards = self->backwards;
+    signals->window_events = self->window_events;
+    signals->window_misses = self->window_misses;
+    signals->last_window_misses = self->last_window_misses;
+}
+
+static uint16_t word_of(uint64_t value, uint32_t index)
+{
+    return (uint16_t)(value >> (16u * index));
+}
+
+/* Value of a surface cell at the present octave, whether or not its row has been brought up to date. */
+static uint16_t surface_word(const feast1_t *self, uint32_t index)
+{
+    const uint32_t row = index / FEAST1_SENSOR_WIDTH;
+    const uint32_t column = index % FEAST1_SENSOR_WIDTH;
+    const int32_t value = self->surface[row * FEAST1_STRIDE + FEAST1_MARGIN + column];
+    const uint32_t age = (uint32_t)self->octave - self->row_octave[row];
+    const uint32_t shift = age < FEAST1_DEAD_OCTAVES ? age : FEAST1_DEAD_OCTAVES;
+    return (uint16_t)(value < 0 ? -(-value >> shift) : value >> shift);
+}
+
+static uint16_t time_word(const feast1_t *self, uint32_t index)
+{
+    if (index < 4u) {
+        return word_of(self->t_us, index);
+    }
+    return index < 8u ? word_of(self->octave, index - 4u) : word_of(self->phase, index - 8u);
+}
+
+static uint16_t counter_word(const feast1_t *self, uint32_t index)
+{
+    const uint32_t counters[] = { self->misses, self->border, self->outside, self->backwards };
+    const uint16_t window[] = { self->window_events, self->window_misses, self->last_window_misses };
+    return index < 8u ? word_of(counters[index / 2u], index % 2u) : window[index - 8u];
+}
+
+uint16_t feast1_snapshot_word(const feast1_t *self, uint32_t index)
+{
+    if (index < FEAST1_FEATURES * FEAST1_DIMS) {
+        return (uint16_t)feast1_weight(feast1_weights_of(self), index / FEAST1_DIMS, index % FEAST1_DIMS);
+    }
+    index -= FEAST1_FEATURES * FEAST1_DIMS;
+    if (index < 2u * FEAST1_FEATURES) {
+        return word_of((uint32_t)feast1_thresholds_of(self)[index / 2u], index % 2u);
+    }
+    index -= 2u * FEAST1_FEATURES;
+    if (index < 2u) {
+        return word_of(1u, index);
+    }
+    index -= 2u;
+    if (index < 2u) {
+        return index == 0u ? 0u : self->started;
+    }
+    index -= 2u;
+    if (index < 10u) {
+        return time_word(self, index);
+    }
+    index -= 10u;
+    if (index < 2u * FEAST1_FEATURES) {
+        return word_of(self->wins[index / 2u], index % 2u);
+    }
+    index -= 2u * FEAST1_FEATURES;
+    return index < 11u ? counter_word(self, index) : surface_word(self, index - 11u);
+}

@@ -1,0 +1,124 @@
+/* FEAST 8x6, 3 features of 3x3: learning.
+ * Generated; change the model or the templates instead. Model 913dc05fb71307f2, build 58d3696813984fa2. */
+
+#include "feast2_learn.h"
+
+#include <string.h>
+
+/* Squared norm of a feature's weights, Q30. */
+static uint64_t squared_norm(const feast2_t *self, uint32_t feature)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < FEAST2_DIMS; i++) {
+        const int64_t weight = feast2_weight(self->weights, feature, i);
+        sum += (uint64_t)(weight * weight);
+    }
+    return sum;
+}
+
+/* The next number of the dither generator. */
+static uint32_t draw(uint32_t x)
+{
+    return 1664525u * x + 1013904223u;
+}
+
+static int32_t mulh(int32_t a, int32_t b)
+{
+    return (int32_t)(((int64_t)a * b) >> 32);
+}
+
+static feast2_factors_t update_factors(feast2_t *self, int32_t dot, feast2_norm_t norm, uint32_t weight_norm2)
+{
+    const int32_t one_q28 = (int32_t)1 << 28;
+    const int32_t norm2_q28 = (int32_t)(weight_norm2 >> 2);
+    const int32_t inverse = (int32_t)((UINT32_MAX / norm.r) << 14);
+    const int32_t cosine_q28 = mulh((dot >> 1) * ((int32_t)1 << norm.k), inverse);
+    const int32_t lost_q30 = 4 * (one_q28 - norm2_q28 + mulh(FEAST2_TWICE_ETA_Q32, norm2_q28 - cosine_q28));
+    const int32_t third = 3 * (one_q28 / 2) + mulh(5 * one_q28, lost_q30);
+    const int32_t second = 2 * one_q28 + 4 * mulh(third, lost_q30);
+    const int32_t growth_q28 = mulh(second, lost_q30);
+    const int32_t extra_q28 = mulh(FEAST2_ETA_Q32, growth_q28);
+
+    const uint32_t for_decay = draw(self->dither);
+    const uint32_t for_gain = draw(for_decay);
+    self->dither = draw(for_gain);
+    const int32_t decay_q28 = (FEAST2_ETA_Q32 >> 4) - growth_q28 + extra_q28
+                              + (int32_t)(for_decay >> (4 + FEAST2_LEARNING_SHIFT));
+    const int32_t gain = (mulh(FEAST2_ETA_Q32 + 16 * extra_q28, inverse)
+                          + (int32_t)(for_gain >> (1u + FEAST2_LEARNING_SHIFT + norm.k)))
+                         >> (31u - FEAST2_LEARNING_SHIFT - norm.k);
+    return (feast2_factors_t){
+        .decay = decay_q28 >> (28 - FEAST2_LEARNING_SHIFT),
+        .gain = gain > INT16_MAX ? INT16_MAX : gain,
+        .dither = (int32_t)(self->dither >> (32 - FEAST2_LEARNING_SHIFT)),
+    };
+}
+
+void feast2_learn_hit(feast2_t *self, uint32_t feature, const feast2_patch_t *patch, int32_t dot, feast2_norm_t norm)
+{
+    const feast2_factors_t factors = update_factors(self, dot, norm, self->norm2[feature]);
+    self->norm2[feature] = feast2_move(self->weights, feature, patch, factors);
+
+    const int32_t raised = self->thresholds[feature] + FEAST2_DELTA_I_Q30;
+    self->thresholds[feature] = raised > FEAST2_UNIT ? FEAST2_UNIT : raised;
+}
+
+void feast2_learn_miss(feast2_t *self, uint32_t bank)
+{
+    for (uint32_t n = bank * FEAST2_NEURONS; n < (bank + 1u) * FEAST2_NEURONS; n++) {
+        const int32_t lowered = self->thresholds[n] - FEAST2_DELTA_E_Q30;
+        self->thresholds[n] = lowered < -FEAST2_UNIT ? -FEAST2_UNIT : lowered;
+    }
+}
+
+void feast2_learn_init(feast2_t *self)
+{
+    memcpy(self->weights, feast2_model_weights, sizeof self->weights);
+    memcpy(self->thresholds, feast2_model_thresholds, sizeof self->thresholds);
+    for (uint32_t n = 0; n < FEAST2_FEATURES; n++) {
+        self->norm2[n] = (uint32_t)squared_norm(self, n);
+    }
+    self->dither = 1u;
+}
+
+void feast2_set_learning(feast2_t *self, bool learning)
+{
+    self->learning = learning;
+}
+
+void feast2_import_word(feast2_t *self, uint32_t index, uint16_t word)
+{
+    const uint32_t thresholds = FEAST2_FEATURES * FEAST2_DIMS;
+    const uint32_t dither = thresholds + 2u * FEAST2_FEATURES;
+    const uint32_t shift = 16u * ((index - thresholds) & 1u);
+    const uint32_t keep = ~((uint32_t)0xFFFFu << shift);
+    if (index < thresholds) {
+        const uint32_t i = index % FEAST2_DIMS;
+        feast2_pair_t *pair = &self->weights[feast2_word_of(index / FEAST2_DIMS, i)];
+        const uint32_t lane = 16u * feast2_lane_of(i);
+        *pair = (*pair & ~((uint32_t)0xFFFFu << lane)) | ((uint32_t)word << lane);
+    } else if (index < dither) {
+        int32_t *threshold = &self->thresholds[(index - thresholds) / 2u];
+        const uint32_t bits = ((uint32_t)*threshold & keep) | ((uint32_t)word << shift);
+        *threshold = (int32_t)(bits < 0x80000000u ? (int64_t)bits : (int64_t)bits - 0x100000000);
+    } else if (index < FEAST2_STATE_WORDS) {
+        self->dither = (self->dither & keep) | ((uint32_t)word << shift);
+    } else {
+        /* not part of the learned state */
+    }
+}
+
+bool feast2_import_finish(feast2_t *self)
+{
+    for (uint32_t n = 0; n < FEAST2_FEATURES; n++) {
+        const uint64_t norm2 = squared_norm(self, n);
+        const int32_t threshold = self->thresholds[n];
+        if (threshold < -FEAST2_UNIT || threshold > FEAST2_UNIT || norm2 < (uint64_t)FEAST2_UNIT - 8388608u
+            || norm2 > (uint64_t)FEAST2_UNIT + 8388608u) {
+            feast2_learn_init(self);
+            return false;
+        }
+        self->norm2[n] = (uint32_t)norm2;
+    }
+    return true;
+}

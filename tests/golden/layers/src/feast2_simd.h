@@ -1,0 +1,160 @@
+/* FEAST 8x6, 3 features of 3x3: packed arithmetic on two 16-bit lanes.
+ * Generated; change the model or the templates instead. Model 913dc05fb71307f2, build 58d3696813984fa2. */
+
+#ifndef FEAST2_SIMD_H
+#define FEAST2_SIMD_H
+
+#include <stdint.h>
+#include <string.h>
+
+/* Cores with the DSP extension do these in one instruction each (ACLE intrinsics); elsewhere plain C gives
+ * the same bits, so that the code built on them can be tested anywhere. Sums never overflow (docs/numerics.md
+ * section 9). Lane 0 is the one at the lower address; lanes are little-endian in a word. */
+#if defined(__ARM_FEATURE_SIMD32) && __ARM_FEATURE_SIMD32
+#include <arm_acle.h>
+#define FEAST2_HAS_DSP 1
+#else
+#define FEAST2_HAS_DSP 0
+#endif
+
+/* A few bytes, copied in place: with -ffreestanding GCC would call memcpy for them. */
+#if defined(__GNUC__)
+#define FEAST2_COPY __builtin_memcpy
+#define FEAST2_ALIGNED(at) __builtin_assume_aligned((at), 8)
+#define FEAST2_NOINLINE __attribute__((noinline)) /* rare work that would take registers from frequent work */
+#else
+#define FEAST2_COPY memcpy
+#define FEAST2_ALIGNED(at) (at)
+#define FEAST2_NOINLINE
+#endif
+
+typedef uint32_t feast2_pair_t; /* two int16_t */
+
+/* Two neighbouring pairs, which one instruction loads. */
+typedef struct {
+    feast2_pair_t first;
+    feast2_pair_t second;
+} feast2_two_t;
+
+/* Pairs may lie at any even address, twos at multiples of 8. On a DSP core the loads are volatile: GCC would
+ * otherwise split a load of two, and hoist loads until sums spill to the stack (a fifth more instructions). */
+#if FEAST2_HAS_DSP
+typedef struct __attribute__((packed, may_alias)) {
+    feast2_pair_t pair;
+} feast2_pair_at_t;
+typedef uint64_t __attribute__((may_alias)) feast2_two_at_t;
+#endif
+
+static inline feast2_pair_t feast2_load_pair(const int16_t *at)
+{
+#if FEAST2_HAS_DSP
+    return ((const volatile feast2_pair_at_t *)(const void *)at)->pair;
+#else
+    feast2_pair_t pair;
+    FEAST2_COPY(&pair, at, sizeof pair);
+    return pair;
+#endif
+}
+
+/* The word of narrow weights as two pairs: octets 0 and 2, octets 1 and 3, each widened with its sign. */
+static inline feast2_two_t feast2_widen(uint32_t word)
+{
+#if FEAST2_HAS_DSP
+    return (feast2_two_t){
+        .first = (feast2_pair_t)__sxtb16((int8x4_t)word),
+        .second = (feast2_pair_t)__sxtb16((int8x4_t)((word >> 8) | (word << 24))),
+    };
+#else
+    const uint32_t lane0 = (uint32_t)(int32_t)(int8_t)(word & 0xFFu);
+    const uint32_t lane1 = (uint32_t)(int32_t)(int8_t)((word >> 8) & 0xFFu);
+    const uint32_t lane2 = (uint32_t)(int32_t)(int8_t)((word >> 16) & 0xFFu);
+    const uint32_t lane3 = (uint32_t)(int32_t)(int8_t)(word >> 24);
+    return (feast2_two_t){ .first = (lane0 & 0xFFFFu) | (lane2 << 16), .second = (lane1 & 0xFFFFu) | (lane3 << 16) };
+#endif
+}
+
+static inline feast2_pair_t feast2_load_weights(const feast2_pair_t *at)
+{
+#if defined(__arm__)
+    return *(const volatile feast2_pair_t *)at;
+#else
+    return *at;
+#endif
+}
+
+static inline feast2_two_t feast2_load_two(const void *at)
+{
+#if FEAST2_HAS_DSP
+    const uint64_t two = *(const volatile feast2_two_at_t *)at;
+#else
+    uint64_t two;
+    FEAST2_COPY(&two, FEAST2_ALIGNED(at), sizeof two);
+#endif
+    return (feast2_two_t){ .first = (feast2_pair_t)two, .second = (feast2_pair_t)(two >> 32) };
+}
+
+static inline void feast2_store_two(void *at, feast2_two_t two)
+{
+    const uint64_t both = two.first | ((uint64_t)two.second << 32);
+#if FEAST2_HAS_DSP
+    *(volatile feast2_two_at_t *)at = both;
+#else
+    FEAST2_COPY(FEAST2_ALIGNED(at), &both, sizeof both);
+#endif
+}
+
+static inline int32_t feast2_lane0(feast2_pair_t pair)
+{
+    return (int16_t)(pair & 0xFFFFu);
+}
+
+static inline int32_t feast2_lane1(feast2_pair_t pair)
+{
+    return (int16_t)(pair >> 16);
+}
+
+/* sum + a0 * b0 + a1 * b1 */
+static inline int32_t feast2_mac2(feast2_pair_t a, feast2_pair_t b, int32_t sum)
+{
+#if FEAST2_HAS_DSP
+    return __smlad((int16x2_t)a, (int16x2_t)b, sum);
+#else
+    return sum + feast2_lane0(a) * feast2_lane0(b) + feast2_lane1(a) * feast2_lane1(b);
+#endif
+}
+
+/* sum + factor * a0, factor within 16 bits */
+static inline int32_t feast2_mac_lane0(int32_t factor, feast2_pair_t a, int32_t sum)
+{
+#if FEAST2_HAS_DSP
+    return __smlabb(factor, (int32_t)a, sum);
+#else
+    return sum + factor * feast2_lane0(a);
+#endif
+}
+
+/* sum + factor * a1, factor within 16 bits */
+static inline int32_t feast2_mac_lane1(int32_t factor, feast2_pair_t a, int32_t sum)
+{
+#if FEAST2_HAS_DSP
+    return __smlabt(factor, (int32_t)a, sum);
+#else
+    return sum + factor * feast2_lane1(a);
+#endif
+}
+
+/* Lane by lane a + b, saturating to 16 bits. */
+static inline feast2_pair_t feast2_add_saturating(feast2_pair_t a, feast2_pair_t b)
+{
+#if FEAST2_HAS_DSP
+    return (feast2_pair_t)__qadd16((int16x2_t)a, (int16x2_t)b);
+#else
+    const int32_t lane0 = feast2_lane0(a) + feast2_lane0(b);
+    const int32_t lane1 = feast2_lane1(a) + feast2_lane1(b);
+    const int32_t low = lane0 > INT16_MAX ? INT16_MAX : lane0 < INT16_MIN ? INT16_MIN : lane0;
+    const int32_t high = lane1 > INT16_MAX ? INT16_MAX : lane1 < INT16_MIN ? INT16_MIN : lane1;
+    return ((uint32_t)low & 0xFFFFu) | ((uint32_t)high << 16);
+#endif
+}
+
+#endif

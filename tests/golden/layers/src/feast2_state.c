@@ -1,0 +1,89 @@
+/* FEAST 8x6, 3 features of 3x3: signals and snapshot.
+ * Generated; change the model or the templates instead. Model 913dc05fb71307f2, build 58d3696813984fa2. */
+
+#include "feast2_kernel.h"
+
+uint32_t feast2_wins(const feast2_t *self, uint32_t feature)
+{
+    return self->wins[feature];
+}
+
+int32_t feast2_threshold(const feast2_t *self, uint32_t feature)
+{
+    return feast2_thresholds_of(self)[feature];
+}
+
+void feast2_signals(const feast2_t *self, feast2_signals_t *signals)
+{
+    signals->hits = 0;
+    for (uint32_t n = 0; n < FEAST2_FEATURES; n++) {
+        signals->hits += self->wins[n];
+    }
+    signals->misses = self->misses;
+    signals->border = self->border;
+    signals->outside = self->outside;
+    signals->backwards = self->backwards;
+    signals->window_events = self->window_events;
+    signals->window_misses = self->window_misses;
+    signals->last_window_misses = self->last_window_misses;
+}
+
+static uint16_t word_of(uint64_t value, uint32_t index)
+{
+    return (uint16_t)(value >> (16u * index));
+}
+
+/* Value of a surface cell at the present octave, whether or not its row has been brought up to date. */
+static uint16_t surface_word(const feast2_t *self, uint32_t index)
+{
+    const uint32_t row = index / FEAST2_SENSOR_WIDTH;
+    const uint32_t column = index % FEAST2_SENSOR_WIDTH;
+    const int32_t value = self->surface[row * FEAST2_STRIDE + FEAST2_MARGIN + column];
+    const uint32_t age = (uint32_t)self->octave - self->row_octave[row];
+    const uint32_t shift = age < FEAST2_DEAD_OCTAVES ? age : FEAST2_DEAD_OCTAVES;
+    return (uint16_t)(value < 0 ? -(-value >> shift) : value >> shift);
+}
+
+static uint16_t time_word(const feast2_t *self, uint32_t index)
+{
+    if (index < 4u) {
+        return word_of(self->t_us, index);
+    }
+    return index < 8u ? word_of(self->octave, index - 4u) : word_of(self->phase, index - 8u);
+}
+
+static uint16_t counter_word(const feast2_t *self, uint32_t index)
+{
+    const uint32_t counters[] = { self->misses, self->border, self->outside, self->backwards };
+    const uint16_t window[] = { self->window_events, self->window_misses, self->last_window_misses };
+    return index < 8u ? word_of(counters[index / 2u], index % 2u) : window[index - 8u];
+}
+
+uint16_t feast2_snapshot_word(const feast2_t *self, uint32_t index)
+{
+    if (index < FEAST2_FEATURES * FEAST2_DIMS) {
+        return (uint16_t)feast2_weight(feast2_weights_of(self), index / FEAST2_DIMS, index % FEAST2_DIMS);
+    }
+    index -= FEAST2_FEATURES * FEAST2_DIMS;
+    if (index < 2u * FEAST2_FEATURES) {
+        return word_of((uint32_t)feast2_thresholds_of(self)[index / 2u], index % 2u);
+    }
+    index -= 2u * FEAST2_FEATURES;
+    if (index < 2u) {
+        return word_of(self->dither, index);
+    }
+    index -= 2u;
+    if (index < 2u) {
+        return index == 0u ? self->learning : self->started;
+    }
+    index -= 2u;
+    if (index < 10u) {
+        return time_word(self, index);
+    }
+    index -= 10u;
+    if (index < 2u * FEAST2_FEATURES) {
+        return word_of(self->wins[index / 2u], index % 2u);
+    }
+    index -= 2u * FEAST2_FEATURES;
+    return index < 11u ? counter_word(self, index) : surface_word(self, index - 11u);
+}
