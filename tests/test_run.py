@@ -26,7 +26,7 @@ case "$*" in
     cp "$FAKE_PYTHON" "$venv/bin/python"
     printf '#!%s/bin/python\\n' "$venv" >"$venv/bin/pip"
     ;;
-  *"pip install"*) [[ -z "${PIP_FAILS:-}" ]] ;;
+  *"pip install"*) [[ -z "${PIP_FAILS:-}" ]] || { printf '%s\n' "$PIP_FAILS"; exit 1; } ;;
 esac
 """
 
@@ -43,6 +43,7 @@ class Machine:
         self.calls.touch()
         for name in ("run", "pyproject.toml"):
             shutil.copy(ROOT / name, self.project / name)
+        shutil.copytree(ROOT / "requirements", self.project / "requirements")
         for tool in TOOLS.split():
             found = shutil.which(tool)
             assert found, tool
@@ -108,17 +109,48 @@ def test_set_up_once_then_never_again(linux: Machine) -> None:
     assert first.stderr == "Creating the Python environment in .venv (once, a minute or two)\n"
     again = linux.run("setup")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
-    assert linux.count("-m venv") == linux.count("pip install") == 1
+    assert linux.count("-m venv") == linux.count("--editable") == 1
 
 
-def test_changed_dependencies_are_installed(linux: Machine) -> None:
+@pytest.mark.parametrize("file", ["pyproject.toml", "requirements/test.txt"])
+def test_changed_dependencies_are_installed(file: str, linux: Machine) -> None:
     linux.add_python()
     linux.add_compilers()
     linux.run("setup")
-    with (linux.project / "pyproject.toml").open("a") as file:
-        file.write("# changed\n")
+    with (linux.project / file).open("a") as changed:
+        changed.write("# changed\n")
     assert linux.run("setup").stderr == "Bringing the Python environment in .venv up to date\n"
-    assert (linux.count("-m venv"), linux.count("pip install")) == (1, 2)
+    assert (linux.count("-m venv"), linux.count("--editable")) == (1, 2)
+
+
+def test_everything_is_installed_by_its_hash(linux: Machine) -> None:
+    """Nothing is resolved anew: not the packages, not what builds them, not for the checkout itself."""
+    linux.add_python()
+    linux.add_compilers()
+    linux.run("setup")
+    build, packages, checkout = (
+        line for line in linux.calls.read_text().splitlines() if "pip install" in line
+    )
+    assert "--require-hashes" in build and build.endswith("/requirements/build.txt")
+    assert "--require-hashes --no-build-isolation" in packages and packages.endswith("/requirements/test.txt")
+    assert checkout.endswith(f"--no-deps --no-build-isolation --editable {linux.project}")
+
+
+def test_a_package_that_is_not_the_locked_one_is_refused(linux: Machine) -> None:
+    linux.add_python()
+    linux.add_compilers()
+    line = last_line(linux.run("setup", PIP_FAILS="THESE PACKAGES DO NOT MATCH THE HASHES"))
+    assert line.startswith("run: error: a package is not the one that requirements/ locks; ")
+    assert "CODEGEN_LOCKED" not in line
+
+
+def test_unlocked_where_a_locked_package_is_not_made_for(linux: Machine) -> None:
+    linux.add_python()
+    linux.add_compilers()
+    assert last_line(linux.run("setup", PIP_FAILS="yes")).endswith("CODEGEN_LOCKED=no ./run setup")
+    assert linux.run("setup", CODEGEN_LOCKED="no").returncode == 0
+    assert linux.count(f"--editable {linux.project}[test]") == 1
+    assert linux.run("setup").stderr == ""
 
 
 def test_interrupted_set_up_is_begun_anew(linux: Machine) -> None:
