@@ -36,8 +36,9 @@ def locked(lock: Path) -> dict[str, str]:
 
 
 def licence(package: metadata.Distribution) -> str | None:
-    """The key of NAMES that a package falls under by its own words: the most demanding part of an "and", the first
-    choice of an "or"; None if it says nothing that is known.
+    """The key of NAMES that a package falls under by its own words, None if they are unknown.
+
+    Of an "and" the most demanding part, of an "or" the first.
     """
     fields = package.metadata
     classifiers = [line for line in fields.get_all("Classifier") or [] if line.startswith("License ::")]
@@ -64,7 +65,7 @@ def _families(stated: str) -> list[str]:
 
 
 def needed_to_run(root: str = "feast-codegen") -> set[str]:
-    """Packages that a plain installation of `root` brings along on this machine, by its installed metadata."""
+    """Packages that a plain installation of `root` brings along on this machine, by their metadata."""
     found: set[str] = set()
     waiting = [(root, "")]
     while waiting:
