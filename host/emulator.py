@@ -24,6 +24,7 @@ from typing import IO, Final
 
 from codegen.boards import Board, Qemu
 from codegen.errors import FeastError
+from host.qmp import ControlLine
 
 QEMU: Final = "qemu-system-arm"
 MAX_SHIFT: Final = 10
@@ -31,6 +32,7 @@ MAX_SHIFT: Final = 10
 MAX_TICKS_PER_INSTRUCTION: Final = 16
 _END_S: Final = 0.2
 _STOP_S: Final = 2.0
+_ARMED_S: Final = 20.0
 
 
 def icount_shift(tick_hz: int) -> int:
@@ -62,11 +64,18 @@ def instructions(ticks: int, tick_hz: int) -> float:
 class Emulator:
     """A running QEMU machine. Made by `emulate`."""
 
-    def __init__(self, board: Board, process: subprocess.Popen[bytes], port: int, errors: IO[bytes]) -> None:
+    def __init__(
+        self,
+        board: Board,
+        process: subprocess.Popen[bytes],
+        port: int,
+        errors: IO[bytes],
+        control: ControlLine,
+    ) -> None:
         self.board = board
         self.url = f"socket://127.0.0.1:{port}"
         """pyserial URL of the board's UART. One client; the machine starts when it connects."""
-        self._process, self._errors = process, errors
+        self._process, self._errors, self._control = process, errors, control
 
     @property
     def pid(self) -> int:
@@ -76,6 +85,16 @@ class Emulator:
     def instructions(self, ticks: int) -> float:
         """Instructions in a difference of ticks that the board has reported."""
         return instructions(ticks, _machine(self.board).tick_hz)
+
+    def reset(self) -> None:
+        """Reset the board as its button does: memory keeps what it holds, except where the ELF is loaded.
+
+        Its UART stays connected. Raises FeastError if QEMU does not do it, or waits for its first client.
+        """
+        try:
+            self._control.reset()
+        except OSError as error:
+            raise FeastError(f"board {self.board.name}: the emulator does not reset it: {error}") from None
 
     def failure(self) -> str | None:
         """What QEMU said if it has stopped by itself, else None.
@@ -99,6 +118,7 @@ class Emulator:
             self._process.kill()
             self._process.wait()
         self._errors.close()
+        self._control.close()
 
 
 @contextmanager
@@ -120,10 +140,13 @@ def emulate(board: Board, elf: Path) -> Iterator[Emulator]:
         # The connection inherits this; QEMU refuses its own `nodelay` for a socket it was handed.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = listener.getsockname()[1]
-        command = [*_dies_with_parent(), program, *_arguments(machine, elf, listener.fileno())]
-        process = _start(command, listener.fileno(), errors)
-        emulator = Emulator(board, process, port, errors)
+        control, theirs = socket.socketpair()
+        command = [*_dies_with_parent(), program]
+        command += _arguments(machine, elf, listener.fileno(), theirs.fileno())
+        process = _start(command, (listener.fileno(), theirs.fileno()), errors)
+        emulator = Emulator(board, process, port, errors, ControlLine(control))
         listener.close()
+        theirs.close()
         try:
             yield emulator
         except Exception as error:
@@ -140,10 +163,11 @@ def _machine(board: Board) -> Qemu:
     return board.qemu
 
 
-def _arguments(machine: Qemu, elf: Path, listener: int) -> list[str]:
+def _arguments(machine: Qemu, elf: Path, listener: int, control: int) -> list[str]:
     return [
         *("-machine", machine.machine),
         *("-display", "none", "-monitor", "none", "-nodefaults"),
+        *("-chardev", f"socket,id=control,fd={control}", "-mon", "chardev=control,mode=control"),
         *("-icount", f"shift={icount_shift(machine.tick_hz)}"),
         *("-chardev", f"socket,id=uart,fd={listener},server=on,wait=on"),
         *("-serial", "chardev:uart"),
@@ -162,14 +186,14 @@ def _dies_with_parent() -> Sequence[str]:
     return prefix if works.returncode == 0 else ()
 
 
-def _start(command: list[str], listener: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(command: list[str], lines: tuple[int, ...], errors: IO[bytes]) -> subprocess.Popen[bytes]:
     with _on_one_cpu():
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            pass_fds=(listener,),
+            pass_fds=lines,
             start_new_session=True,  # Ctrl-C is ours to handle
         )
     _wait_until_armed(command, process)
@@ -177,15 +201,19 @@ def _start(command: list[str], listener: int, errors: IO[bytes]) -> subprocess.P
 
 
 def _wait_until_armed(command: list[str], process: subprocess.Popen[bytes]) -> None:
-    """Until setpriv has become the emulator: only then does the emulator die with this process."""
+    """Until setpriv has become the emulator: only then does the emulator die with this process.
+
+    A process that was just made bears the name of this one for a moment, then that of setpriv.
+    """
     if Path(command[0]).name != "setpriv":
         return
-    limit = time.monotonic() + _STOP_S
-    while process.poll() is None and time.monotonic() < limit:
-        with suppress(OSError):
-            if not Path(f"/proc/{process.pid}/comm").read_text().startswith("setpriv"):
+    limit = time.monotonic() + _ARMED_S
+    with suppress(OSError):
+        before = (Path("/proc/thread-self/comm").read_text(), "setpriv\n")
+        while process.poll() is None and time.monotonic() < limit:
+            if Path(f"/proc/{process.pid}/comm").read_text() not in before:
                 return
-        time.sleep(0.002)
+            time.sleep(0.002)
 
 
 @contextmanager

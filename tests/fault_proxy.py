@@ -39,7 +39,8 @@ class Faults:
 class Line:
     """One direction: bytes in, bytes out, as bad as `faults` say.
 
-    ``frames``: begun so far. ``damaged``: those of them of which a byte was changed.
+    ``frames``: begun so far. ``damaged``: those of them of which `frame_rate` has changed a byte.
+    ``changed_bytes``: what `byte_rate` has done.
     """
 
     def __init__(self, faults: Faults, way: str) -> None:
@@ -47,7 +48,7 @@ class Line:
         self._rng = random.Random(f"{faults.seed} {way}")  # of its own: the other way's pace changes nothing
         self._victim = 0
         self._in_frame = False
-        self.frames = self.damaged = 0
+        self.frames = self.damaged = self.changed_bytes = 0
 
     def spoil(self, data: bytes) -> bytes:
         if self._faults.frame_rate:
@@ -82,6 +83,7 @@ class Line:
         rate, rng, out = self._faults.byte_rate, self._rng, bytearray()
         for byte in data:
             kind = rng.random() / rate
+            self.changed_bytes += kind < 4
             if kind < 1:
                 out.append(byte ^ 1 << rng.randrange(8))
             elif kind < 2:
@@ -250,14 +252,16 @@ def process_device(program: Path) -> Callable[[], tuple[socket.socket, Callable[
     return start
 
 
-def remote_device(url: str) -> Callable[[], tuple[socket.socket, Callable[[], None]]]:
+def remote_device(
+    url: str, reset: Callable[[], None]
+) -> Callable[[], tuple[socket.socket, Callable[[], None]]]:
     """A device that listens already, e.g. an emulated board."""
 
     def start() -> tuple[socket.socket, Callable[[], None]]:
         host, port = url.removeprefix("socket://").split(":")
         connection = socket.create_connection((host, int(port)))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection, lambda: None
+        return connection, reset
 
     return start
 

@@ -155,6 +155,23 @@ def test_sleep_ends_by_itself_so_that_a_watchdog_is_fed(name: str, project: Path
         assert device.echo(b"awake") == b"awake"
 
 
+def test_a_reset_is_one_of_the_board_and_not_of_the_emulator(project: Path) -> None:
+    board = get_board("mps2_an386")
+    with emulate(board, build(board, project).elf) as emulator:
+        device = Probe(emulator.url)
+        deepest = device.ask("s", board.stack_bytes // 2) and device.info()["stack_used"]
+        for _ in range(2):
+            emulator.reset()
+            assert device.port.read(4) == READY
+            info = device.info()
+            assert info["fault_kind"] == 0, "no fault: somebody pressed the button"
+            assert info["stack_used"] < deepest
+            assert device.echo(b"here again") == b"here again"
+        os.kill(emulator.pid, signal.SIGKILL)
+        with pytest.raises(FeastError, match="mps2_an386: the emulator does not reset it"):
+            emulator.reset()
+
+
 def test_receiving_meanwhile_does_not_change_the_count(project: Path) -> None:
     board = get_board("mps2_an386")
     assert board.qemu

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -15,31 +14,26 @@ import numpy as np
 import pytest
 
 from codegen import wire
-from codegen.boards import get_board
 from codegen.errors import FeastError
-from codegen.model import Model, Sensor
+from codegen.model import Model
 from codegen.options import Options
 from codegen.quantise import quantise
-from codegen.records import Events, Results
+from codegen.records import Events
 from codegen.twin import Twin
 from host.events import EventStream
 from host.exchange import Patience
-from host.firmware_project import PROJECT
 from host.learned import words_of
 from host.link import Link, open_link
 from host.port import LinkError
 from host.questions import Words
 from host.results import batches_of
-from host.streaming import Finished, Recorded, Streamer
+from host.streaming import Recorded, Streamer
 from tests import link_device
-from tests.fault_proxy import Faults, Line, faulty, process_device, remote_device
+from tests.fault_proxy import Faults, Line, faulty, process_device
 from tests.networks import make_events, make_model
+from tests.streams import DAMAGE, PATIENT_S, SENSOR, expected, recordings, stream_all
 
-PATIENT_S = 20.0
-"""How long nothing may happen. Only what never ends lasts as long, even on a machine with other work."""
 SOON = Patience(answer_s=0.05, max_answer_s=0.2, progress_s=PATIENT_S)
-SENSOR = Sensor(34, 34)
-DAMAGE = ("bad_crc", "bad_frame", "too_long")
 LIMIT_S = 240.0
 """No scenario may take longer, however it ends: two dozen waits of PATIENT_S are a hang."""
 
@@ -52,38 +46,6 @@ def model() -> Model:
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Path:
     return link_device.build_real_process(tmp_path_factory.mktemp("device"), model)
-
-
-def recordings(seed: int, sizes: list[int]) -> list[Events]:
-    return [make_events(size, SENSOR, seed + i) for i, size in enumerate(sizes)]
-
-
-def expected(model: Model, streams: list[Events], learning: bool) -> tuple[list[Results], int]:
-    twin = Twin(quantise(model)[0], Options(learning=True))
-    twin.set_learning(learning)
-    results = []
-    for events in streams:
-        twin.reset()
-        results.append(twin.step(events))
-    return results, wire.snapshot_digest(twin.learned())
-
-
-def stream_all(streamer: Streamer, streams: list[Events]) -> tuple[list[Results], int]:
-    results: list[list[Results]] = [[] for _ in streams]
-    state_id = 0
-    feeds = (Recorded(EventStream(events, SENSOR, f"r{i}", None)) for i, events in enumerate(streams))
-    for piece in streamer.stream(feeds):
-        if isinstance(piece, Finished):
-            state_id = piece.summary.state_id
-            digest = wire.result_digest(np.concatenate(results[piece.recording]))
-            assert digest == piece.summary.result_digest
-        else:
-            assert piece.stretch.first == sum(map(len, results[piece.recording]))
-            assert (
-                piece.stretch.events == streams[piece.recording][piece.stretch.first :][: len(piece.stretch)]
-            ).all()
-            results[piece.recording].append(piece.stretch.results)
-    return [np.concatenate(parts) for parts in results], state_id
 
 
 def begin(connect: Callable[[], Link], learning: bool) -> Streamer:
@@ -363,45 +325,3 @@ class TestConstantMemory:
     @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
     def test_an_hour_in_one_stream(self, tmp_path: Path, model: Model) -> None:
         assert self.growth(tmp_path, model, 10_000_000, resident_bytes, 1_000_000) < 8 << 20
-
-
-@pytest.mark.firmware
-@pytest.mark.skipif(
-    shutil.which("arm-none-eabi-gcc") is None or shutil.which("qemu-system-arm") is None,
-    reason="arm-none-eabi-gcc and qemu-system-arm are not on PATH",
-)
-def test_an_emulated_board_behind_a_bad_line(tmp_path: Path) -> None:
-    """20,000 events, learning: damaged frames, foreign bytes, stalls, a host that dies, a cut line."""
-    from host.build import build
-    from host.device import emit_for_board
-    from host.emulator import emulate
-
-    model, board = make_model(neurons=8, radius=2), get_board("mps2_an386")
-    project = tmp_path / "firmware"
-    shutil.copytree(
-        link_device.ROOT / PROJECT, project, ignore=shutil.ignore_patterns(".pio", "lib"), symlinks=True
-    )
-    emit_for_board(model, board, Options(learning=True), project)
-    streams = recordings(3, [10_000, 10_000])
-    faults = Faults(seed=2, frame_rate=0.02, garbage=True, plan=[(20_000, "stall"), (40_000, "cut")])
-    with (
-        emulate(board, build(board, project).elf) as emulator,
-        faulty(remote_device(emulator.url), faults) as proxy,
-    ):
-
-        def connect() -> Link:
-            return open_link(proxy.url, connect_s=10.0)
-
-        with connect() as link:
-            next(link.stream(streams[0], learning=True))
-        streamer = Streamer(connect, learning=True, initialise=True)
-        results, state_id = stream_all(streamer, streams)
-        streamer.close()
-    wanted, wanted_state = expected(model, streams, True)
-    assert all((a == b).all() for a, b in zip(results, wanted, strict=True))
-    assert state_id == wanted_state
-    assert proxy.done["cut"] == proxy.done["stall"] == 1
-    assert proxy.done["garbage"] >= 3, "one connection of the host that died, one before the cut, one after"
-    # Of the two runs that ended: 10,000 events each in frames of 64 at most, of which one in 50 is damaged.
-    for side in ("device", "host"):
-        assert sum(streamer.totals[f"{side}_{name}"] for name in DAMAGE) >= 2 * 2
