@@ -1,17 +1,17 @@
 """Does a second layer help? Accuracy of a linear readout of layer 1, of layer 2, and of both.
 
-    python -m benchmarks.layers SOURCE [--lower 8 64 --seeds 1 --fixed]
+    python -m benchmarks.layers SOURCE [--lower 8 32 --seeds 0 1 2]
 
-Every layer is learned from all recordings, without labels; layer 2 on the winners of layer 1. Readout, folds
-and pooling are those of benchmarks.stages. For comparison at equal numbers of features, layers 1 of several
-sizes stand alone. docs/results.md holds the outcome.
+Every layer is learned from all recordings, without labels; layer 2 on the winners of layer 1. Readout and
+folds are those of benchmarks.stages; accuracies are means over the seeds of the networks, at several poolings
+of the sensor. For comparison at equal numbers of features, layers 1 of several sizes stand alone. `macs` are
+multiply-accumulates per event. docs/results.md holds the outcome.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -26,14 +26,15 @@ from host.training import train, training_part
 from host.vectors import feature_vectors, labels_of
 
 FOLDS: Final = 10
-POOLING: Final = Pooling(grid=7, overlap=1.5, power=0.3)
-UPPERS: Final = tuple(product((1, 2), (20e3, 100e3, 1e6)))
+GRIDS: Final = (1, 3, 5, 7)
+POOLINGS: Final = tuple(Pooling(grid=grid, overlap=1.5 if grid > 1 else 0.0, power=0.3) for grid in GRIDS)
+UPPERS: Final = ((1, 20e3), (2, 5e3), (2, 20e3), (2, 100e3))
 """Radius and tau of the layers 2 that are tried."""
-HEAD: Final = """\
-| seed | arithmetic | layer 1 | layer 2 | of layer 1 | of layer 2 | of both |
-|---|---|---|---|---|---|---|"""
 
-Vectors = npt.NDArray[np.float64]
+Vectors = tuple[npt.NDArray[np.float64], ...]
+"""One array (recordings, components) for each of POOLINGS."""
+Scores = npt.NDArray[np.float64]
+"""(poolings,): accuracies from 0 to 1."""
 
 
 def layer1(neurons: int) -> Hyperparameters:
@@ -41,41 +42,48 @@ def layer1(neurons: int) -> Hyperparameters:
     return Hyperparameters(neurons=neurons, radius=1, tau_us=1e6, eta=0.01, polarity="separate")
 
 
-def alone(source: Source, sizes: list[int], seed: int) -> Iterator[str]:
-    """Rows of layers 1 without another."""
-    for neurons in sizes:
-        model = train(source, layer1(neurons), seed=seed).model
-        yield row(seed, "float", describe(model), "", score(source, vectors(source, model)))
+def layer2(neurons: int, radius: int, tau_us: float) -> Hyperparameters:
+    """A second layer."""
+    return Hyperparameters(neurons=neurons, radius=radius, tau_us=tau_us, eta=0.01)
 
 
-def above(source: Source, neurons: int, upper_neurons: int, seed: int, fixed: bool) -> Iterator[str]:
-    """Rows of layers 2 on a layer 1 of so many features a bank; the best pair again in integers."""
-    lower = train(source, layer1(neurons), seed=seed).model
-    below = vectors(source, lower)
-    first = score(source, below)
-    tried: list[tuple[float, Model]] = []
-    for radius, tau_us in UPPERS:
-        params = Hyperparameters(neurons=upper_neurons, radius=radius, tau_us=tau_us, eta=0.01)
-        upper = train(source, params, seed=seed, lower=lower).model
-        second = vectors(source, upper)
-        both = score(source, below, second)
-        tried.append((both, upper))
-        yield row(seed, "float", describe(lower), describe(upper), first, score(source, second), both)
-    if fixed:
-        _, upper = max(tried, key=lambda pair: pair[0])
-        below, second = (vectors(source, model, "fixed") for model in (lower, upper))
-        scores = (score(source, below), score(source, second), score(source, below, second))
-        yield row(seed, "integers", describe(lower), describe(upper), *scores)
+def alone(source: Source, neurons: int, seeds: Sequence[int]) -> str:
+    """A row: layer 1 without another."""
+    models = [train(source, layer1(neurons), seed=seed).model for seed in seeds]
+    scores = [score(source, vectors(source, model)) for model in models]
+    return row(describe(models[0]), "layer 1", models[0].params.features, macs(models[0]), scores)
+
+
+def above(
+    source: Source, lowers: Sequence[Model], params: Hyperparameters, arithmetic: Arithmetic
+) -> Iterator[str]:
+    """Two rows: layer 2 on layers 1 that differ in their seed alone, by itself and beside them."""
+    single, both = [], []
+    for lower in lowers:
+        upper = train(source, params, seed=lower.training.seed, lower=lower, arithmetic=arithmetic).model
+        first, second = (vectors(source, model, arithmetic) for model in (lower, upper))
+        single.append(score(source, second))
+        both.append(score(source, first, second))
+    name = f"{describe(upper)} on {describe(lower)}{' in integers' if arithmetic == 'fixed' else ''}"
+    yield row(name, "layer 2", upper.params.features, macs(upper), single)
+    yield row(name, "both", upper.params.features + lower.params.features, macs(upper), both)
 
 
 def vectors(source: Source, model: Model, arithmetic: Arithmetic = "float") -> Vectors:
     """Pooled winners of every recording."""
-    return feature_vectors(source, model, [POOLING], arithmetic=arithmetic).values[0]
+    return feature_vectors(source, model, POOLINGS, arithmetic=arithmetic).values
 
 
-def score(source: Source, *parts: Vectors) -> float:
+def score(source: Source, *layers: Vectors) -> Scores:
     """Cross-validated accuracy of ridge on the features of one layer, or of several side by side."""
-    return accuracy(concatenated(parts), labels_of(source), "ridge", FOLDS, SEEDS)
+    labels = labels_of(source)
+    parts = zip(*layers, strict=True)
+    return np.array([accuracy(concatenated(part), labels, "ridge", FOLDS, SEEDS) for part in parts])
+
+
+def macs(model: Model) -> int:
+    """Multiply-accumulates per event, over all layers."""
+    return model.params.neurons * model.params.dims + (macs(model.lower) if model.lower else 0)
 
 
 def describe(model: Model) -> str:
@@ -84,32 +92,35 @@ def describe(model: Model) -> str:
     return f"{params.features} of {params.side}×{params.side}, {params.tau_us / 1000:g} ms"
 
 
-def row(seed: int, arithmetic: str, lower: str, upper: str, *accuracies: float) -> str:
-    """A line of the table: of layer 1, of layer 2, of both."""
-    cells = [f"{100 * each:.1f}" for each in accuracies] + [""] * (3 - len(accuracies))
-    return f"| {seed} | {arithmetic} | {lower} | {upper} | {' | '.join(cells)} |"
+def row(network: str, read: str, features: int, cost: int, scores: Sequence[Scores]) -> str:
+    """A line of the table."""
+    cells = (f"{100 * each:.1f}" for each in np.mean(scores, axis=0))
+    return f"| {network} | {read} | {features} | {cost:,} | {' | '.join(cells)} |"
 
 
 def main() -> None:
     """Print the table in Markdown, row by row."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("source")
-    parser.add_argument(
-        "--alone", type=int, nargs="*", default=[8, 32, 64, 128], help="sizes of layers 1, a bank"
-    )
-    parser.add_argument("--lower", type=int, nargs="*", default=[8, 32], help="sizes below a layer 2, a bank")
+    parser.add_argument("--alone", type=int, nargs="*", default=[8, 32, 64, 96], help="layers 1, a bank")
+    parser.add_argument("--lower", type=int, nargs="*", default=[8, 32], help="layers 1 below others, a bank")
     parser.add_argument("--upper", type=int, default=128, help="features of layer 2")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--fixed", action="store_true", help="the best pair in integers too")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     chosen = parser.parse_args()
     source = training_part(open_source(chosen.source))
-    print(HEAD)
-    for seed in chosen.seeds:
-        for line in alone(source, chosen.alone, seed):
-            print(line, flush=True)
-        for neurons in chosen.lower:
-            for line in above(source, neurons, chosen.upper, seed, chosen.fixed):
+    print(f"| network | read out | features | macs | {' | '.join(f'{grid}×{grid}' for grid in GRIDS)} |")
+    print("|---|---|---|---|" + "---|" * len(GRIDS), flush=True)
+    for neurons in chosen.alone:
+        print(alone(source, neurons, chosen.seeds), flush=True)
+    for neurons in chosen.lower:
+        lowers = [train(source, layer1(neurons), seed=seed).model for seed in chosen.seeds]
+        for radius, tau_us in UPPERS:
+            for line in above(source, lowers, layer2(chosen.upper, radius, tau_us), "float"):
                 print(line, flush=True)
+    for neurons in chosen.lower[:1]:
+        model = train(source, layer1(neurons), seed=chosen.seeds[0], arithmetic="fixed").model
+        for line in above(source, [model], layer2(chosen.upper, 2, 20e3), "fixed"):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

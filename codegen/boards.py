@@ -27,6 +27,9 @@ Kernel = Literal["small", "portable", "dsp", "vector"]
 FIRMWARE_FLASH_BYTES: Final = 12 * 1024
 """Flash of the firmware without the emitted library: start-up, drivers, link, library routines."""
 
+FIRMWARE_STACK_BYTES: Final = 384
+"""Stack of the firmware around the library: main loop, link, the deepest interrupt."""
+
 
 @dataclass(frozen=True)
 class Region:
@@ -172,6 +175,11 @@ class Board:
     def model_ram_bytes(self) -> int:
         """RAM left for the emitted library's state."""
         return self.ram.bytes - self.firmware_ram_bytes
+
+    @property
+    def model_stack_bytes(self) -> int:
+        """Stack left for the emitted library."""
+        return self.stack_bytes - FIRMWARE_STACK_BYTES
 
     @property
     def model_flash_bytes(self) -> int:

@@ -195,10 +195,13 @@ def _limits(need: Budget, board: Board) -> tuple[tuple[str, int, int], ...]:
     return (
         ("RAM", need.ram, board.model_ram_bytes),
         ("flash", need.flash, board.model_flash_bytes),
+        ("stack", need.stack, board.model_stack_bytes),
     )
 
 
 def _too_large(params: Hyperparameters, sensor: Sensor, board: Board, lower: Hyperparameters | None) -> str:
+    if budget(params, sensor, Options(), board.kernel).stack > board.model_stack_bytes:
+        return f"it copies {params.dims} cells of a context there, choose a smaller radius or fewer channels"
     surface = 2 * params.surfaces * sensor.height * row_stride(params, sensor, board.kernel)
     if lower is None:
         return f"the {sensor} time surface alone takes {surface} bytes, choose a larger board"

@@ -33,30 +33,40 @@ class BoardFit:
     learning: ModeFit
 
 
-def largest_neurons(params: Hyperparameters, sensor: Sensor, options: Options, board: Board) -> int:
+def largest_neurons(
+    params: Hyperparameters,
+    sensor: Sensor,
+    options: Options,
+    board: Board,
+    lower: Hyperparameters | None = None,
+) -> int:
     """Most neurons a bank that fit the board and that a model may have."""
-    return min(largest_fitting(params, sensor, options, board), MOST_NEURONS)
+    return min(largest_fitting(params, sensor, options, board, lower), MOST_NEURONS)
 
 
-def fit_boards(params: Hyperparameters, sensor: Sensor) -> list[BoardFit]:
-    """The network of these parameters on every board."""
+def fit_boards(
+    params: Hyperparameters, sensor: Sensor, lower: Hyperparameters | None = None
+) -> list[BoardFit]:
+    """The network of these parameters, on a layer `lower` if there is one, on every board."""
     return [
         BoardFit(
             name=board.name,
             free_ram_bytes=board.model_ram_bytes,
             free_flash_bytes=board.model_flash_bytes,
-            frozen=_mode(params, sensor, Options(), board),
-            learning=_mode(params, sensor, Options(learning=True), board),
+            frozen=_mode(params, sensor, Options(), board, lower),
+            learning=_mode(params, sensor, Options(learning=True), board, lower),
         )
         for board in load_boards().values()
     ]
 
 
-def _mode(params: Hyperparameters, sensor: Sensor, options: Options, board: Board) -> ModeFit:
-    need = budget(params, sensor, options, board.kernel)
+def _mode(
+    params: Hyperparameters, sensor: Sensor, options: Options, board: Board, lower: Hyperparameters | None
+) -> ModeFit:
+    need = budget(params, sensor, options, board.kernel, lower)
     return ModeFit(
-        fits=fits(params, sensor, options, board),
-        largest_neurons=largest_neurons(params, sensor, options, board),
+        fits=fits(params, sensor, options, board, lower),
+        largest_neurons=largest_neurons(params, sensor, options, board, lower),
         ram_bytes=need.ram,
         flash_bytes=need.flash,
     )

@@ -59,6 +59,11 @@ class Hello:
         """Features over all banks."""
         return self.banks * self.neurons
 
+    @property
+    def layered(self) -> bool:
+        """Has a layer below: the learned state is then longer than that of these features alone."""
+        return self.state_words != self.features * ((2 * self.radius + 1) ** 2 + 2) + 2
+
     @staticmethod
     def from_fields(fields: Mapping[str, Any]) -> Hello:
         """From the fields of a HELLO_REPLY of this protocol version."""

@@ -10,17 +10,16 @@ import numpy as np
 from codegen import qformat, wire
 from codegen.errors import FeastError
 from codegen.model import UNIT_TOLERANCE, Hyperparameters, Model
-from codegen.quantise import INITIAL_DITHER, learned_words, quantise
+from codegen.quantise import initial_words, quantise
 from host.hello import Hello
 from host.questions import Words
 
-_GEOMETRY: Final = ("neurons", "radius", "polarity", "border")
+_GEOMETRY: Final = ("neurons", "radius", "channels", "polarity", "border")
 
 
 def words_of(model: Model) -> Words:
     """The learned state that `model` starts from, uint16 (state_words,)."""
-    quant = quantise(model)[0]
-    return learned_words(quant.weights, quant.thresholds, INITIAL_DITHER)
+    return initial_words(quantise(model)[0])
 
 
 def model_of(words: Words, origin: Model) -> Model:
@@ -32,11 +31,14 @@ def model_of(words: Words, origin: Model) -> Model:
     """
     params = origin.params
     weights_end = params.features * params.dims
-    if len(words) != weights_end + 2 * params.features + 2:
+    below = words_of(origin.lower) if origin.lower else words[:0]
+    if len(words) != weights_end + 2 * params.features + 2 + len(below):
         raise FeastError(
             f"the learned state has {len(words)} words: it is not of a network of {params.features} features "
             f"of {params.side}x{params.side}"
         )
+    if not np.array_equal(words[len(words) - len(below) :], below):
+        raise FeastError("the learned state stands on another lower layer: it is not of this model")
     raw = np.ascontiguousarray(words, "<u2")
     weights = raw[:weights_end].view("<i2").reshape(params.features, params.dims)
     weights = weights / float(2**qformat.WEIGHT_BITS)
@@ -45,7 +47,7 @@ def model_of(words: Words, origin: Model) -> Model:
     thresholds = raw[weights_end : weights_end + 2 * params.features].view("<i4") / float(qformat.UNIT)
     state = f"state {wire.snapshot_digest(words):08x} of a device with model {origin.model_id[:16]}"
     training = replace(origin.training, source=state, arithmetic="fixed")
-    return Model(params, origin.sensor, weights, thresholds, training)
+    return replace(origin, weights=weights, thresholds=thresholds, training=training)
 
 
 def check_same_geometry(model: Model, hello: Hello, origin: Model | None = None) -> None:
@@ -69,4 +71,5 @@ def check_same_geometry(model: Model, hello: Hello, origin: Model | None = None)
 
 
 def _describe(params: Hyperparameters) -> str:
-    return f"{params.features} features of {params.side}x{params.side}"
+    above = f" on {params.channels} channels" if params.channels > 1 else ""
+    return f"{params.features} features of {params.side}x{params.side}{above}"

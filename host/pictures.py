@@ -47,10 +47,11 @@ def palette(count: int) -> list[str]:
     return colours
 
 
-def feature_picture(weights: npt.NDArray[np.float64], side: int) -> str:
-    """One feature, (D,) row-major, as a `side` x `side` PNG; diverging colours where values are negative."""
-    patch = weights.reshape(side, side)
-    sizes = np.sort(np.abs(weights))  # the event's own pixel is always 1: let it saturate, not dim the rest
+def feature_picture(patch: npt.NDArray[np.float64]) -> str:
+    """One feature, (side, side), as a PNG; diverging colours where values are negative."""
+    sizes = np.sort(
+        np.abs(patch), axis=None
+    )  # the event's own pixel is always 1: let it saturate, not dim the rest
     peak = float(max(sizes[-2], 0.4 * sizes[-1])) or 1.0
     if patch.min() < 0.0:
         return _png(_colormap("RdBu_r", np.clip((patch / peak + 1.0) / 2.0, 0.0, 1.0)))

@@ -17,6 +17,7 @@ from codegen.resources import resource
 from host import pictures
 from host.console import percent
 from host.panels import Panel
+from host.receptive_fields import receptive_field
 from host.signals import Signals
 
 FRAMES: Final = 6
@@ -125,7 +126,7 @@ def _feature_cards(report: Report, colours: list[str]) -> list[dict[str, Any]]:
     return [
         {
             "id": index,
-            "picture": pictures.feature_picture(model.weights[index], model.params.side),
+            "picture": pictures.feature_picture(receptive_field(model, index)),
             "colour": colours[index],
             "threshold": float(model.thresholds[index]),
             "wins": float(report.win_rates[index]) if report.exhibit is not None else None,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from codegen.boards import get_board
 from codegen.errors import FeastError
-from codegen.model import Model
+from codegen.model import Hyperparameters, Model
 from codegen.options import Options
 from codegen.quantise import quantise
 from codegen.records import Results
@@ -31,7 +31,7 @@ def bare_report(model: Model, panels: tuple[Panel, ...] = ()) -> Report:
     """A report on a model without recordings: features and thresholds."""
     made, params = model.training, model.params
     headline = (
-        Fact("features", str(params.features), f"{params.side}×{params.side} pixels"),
+        _features(params),
         Fact(
             "miss rate", percent(made.miss_rate), f"at the end; the law says {percent(params.law_miss_rate)}"
         ),
@@ -70,12 +70,13 @@ def model_report(
         epochs=max(made.epochs, 1),
         seed=made.seed,
         arithmetic=made.arithmetic,
+        lower=model.lower,
         max_events=made.events,
         progress=progress,
     )
     same = again.model.model_id == model.model_id
     headline = (
-        Fact("features", str(params.features), f"{params.side}×{params.side} pixels"),
+        _features(params),
         _miss_rate(again),
         Fact("trained again", "the same" if same else "another model", f"on {again.model.training.source}"),
     )
@@ -145,6 +146,11 @@ def frozen_results(model: Model, source: Source, shown: int) -> tuple[Results, n
         twin.reset()
         results.append(twin.step(source.load(index).events))
     return results[0], win_rates(np.concatenate(results[1:]), model.params.features)
+
+
+def _features(params: Hyperparameters) -> Fact:
+    above = f", on {params.channels} features below" if params.channels > 1 else ""
+    return Fact("features", str(params.features), f"{params.side}×{params.side} pixels{above}")
 
 
 def _miss_rate(training: TrainingResult) -> Fact:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from codegen.native import NativeFeast, build_native
 from codegen.options import Options, Select, Weights
 from codegen.plan import make_plan
 from codegen.quantise import QuantModel, cosine_bound, quantise
-from codegen.records import EVENT_DTYPE, RESULT_NAMES, Events
+from codegen.records import EVENT_DTYPE, RESULT_NAMES, Events, feature_events
 from codegen.render import render
 from codegen.snapshot import word_name
 from codegen.twin import Twin
@@ -51,7 +51,11 @@ class ModeReport:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Frozen twin against the float64 model, by winners of compared events."""
+    """Frozen twin against the float64 model, by winners of compared events.
+
+    Of two layers, `compared` and `agreeing` are of the whole network, where one other winner below leaves its
+    trace above; `untied` and `untied_agreeing` are of the upper layer, both models given the twin's winners.
+    """
 
     compared: int
     agreeing: int
@@ -199,9 +203,23 @@ def _agreement(
 ) -> Agreement:
     reference.reset()
     twin.reset()
+    if twin.lower is None:
+        return _layer_agreement(model, quant, reference, twin, events)
+    given = feature_events(events, twin.lower.step(events))
+    layer = _layer_agreement(model, quant, reference, twin, given)
+    reference.reset()
+    twin.reset()
+    wanted, got = reference.step(events), twin.step(events)
+    compared = wanted >= 0
+    return replace(layer, compared=int(compared.sum()), agreeing=int((wanted == got)[compared].sum()))
+
+
+def _layer_agreement(
+    model: Model, quant: QuantModel, reference: FloatFeast, twin: Twin, events: Events
+) -> Agreement:
     scores = reference.scores(events)
     compared = scores.winner >= 0
-    same = (scores.winner == twin.step(events))[compared]
+    same = (scores.winner == twin.step_layer(events))[compared]
     bound = cosine_bound(model, quant, scores.norm[compared], twin.options.weights)
     untied = (scores.best - scores.second)[compared] > 2.0 * bound
     return Agreement(

@@ -13,7 +13,7 @@ from codegen.plan import Plan, make_plan
 from codegen.quantise import quantise
 from codegen.render import render
 from tests.firmware_project import needs_compiler
-from tests.networks import make_model
+from tests.networks import make_model, make_stack
 
 pytestmark = [pytest.mark.firmware, needs_compiler]
 
@@ -52,7 +52,7 @@ def compile_all(plan: Plan, folder: Path) -> tuple[int, int, dict[str, int]]:
         subprocess.run([*command, f"-I{folder / 'include'}", "-c", source, "-o", target], check=True)
         sizes = subprocess.run(["arm-none-eabi-size", target], capture_output=True, text=True, check=True)
         text_bytes = int(sizes.stdout.splitlines()[1].split()[0])
-        if source.stem == "feast_tables":
+        if source.stem.endswith("_tables"):
             tables += text_bytes
         else:
             code += text_bytes
@@ -63,11 +63,11 @@ def compile_all(plan: Plan, folder: Path) -> tuple[int, int, dict[str, int]]:
     return code, tables, frames
 
 
-def deepest(frames: dict[str, int]) -> int:
+def deepest(frames: dict[str, int], prefix: str = "feast_") -> int:
     """Frame of feast_step and of the deepest chain it can call."""
-    learning = sum(frames.get(name, 0) for name in ("feast_learn_hit", "feast_move_rows"))
+    learning = sum(frames.get(prefix + name, 0) for name in ("learn_hit", "move_rows"))
     aging = frames.get("age_all_rows", 0) + frames.get("age_row", 0)
-    return frames["feast_step"] + max(learning, aging, frames.get("feast_dots", 0))
+    return frames[prefix + "step"] + max(learning, aging, frames.get(prefix + "dots", 0))
 
 
 @pytest.mark.parametrize("kernel", CORE_FLAGS)
@@ -80,6 +80,18 @@ def test_plan_predicts_flash_and_stack(tmp_path: Path, kernel: Kernel, options: 
         assert tables == plan.table_bytes
         assert abs(code + tables - plan.flash_bytes) <= max(TOLERANCE_BYTES, 0.02 * plan.flash_bytes)
         assert 0 <= plan.stack_bytes - deepest(frames) <= TOLERANCE_BYTES
+
+
+@pytest.mark.parametrize("kernel", CORE_FLAGS)
+@pytest.mark.parametrize("learning", [False, True], ids=["frozen", "learning"])
+def test_plan_predicts_two_layers(tmp_path: Path, kernel: Kernel, learning: bool) -> None:
+    model = make_stack(make_model(radius=1, neurons=8), radius=2, neurons=16)
+    plan = make_plan(quantise(model)[0], None, Options(learning), kernel)
+    code, tables, frames = compile_all(plan, tmp_path)
+    assert tables == plan.table_bytes
+    assert abs(code + tables - plan.flash_bytes) <= 2 * TOLERANCE_BYTES
+    reached = frames["feast_step"] + max(deepest(frames, "feast1_"), deepest(frames, "feast2_"))
+    assert 0 <= plan.stack_bytes - reached <= TOLERANCE_BYTES
 
 
 @pytest.mark.parametrize(("kernel", "learning"), BUDGET_BYTES)

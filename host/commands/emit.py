@@ -70,7 +70,8 @@ def emit(
         {
             "library": emission.folder,
             "files": f"{len(emission.written)} written, {len(emission.unchanged)} unchanged",
-            "features": f"{plan.features}, {'learning' if learning else 'frozen'}",
+            "features": f"{plan.features}, {'learning' if learning else 'frozen'}"
+            + (f", on {plan.channels} frozen ones below" if plan.layers else ""),
             "state in RAM": f"{count(plan.ram_bytes)} bytes",
             "tables in flash": f"{count(plan.table_bytes)} bytes",
             "model id": plan.model_id,

@@ -88,9 +88,11 @@ def verify(
             verdict = "DIFFERENT" if mode.difference else "no difference"
             speeds = f"C {mode.native_events_per_s / 1e6:.2f}, twin {mode.twin_events_per_s / 1e6:.2f}"
             facts[name] = f"{count(mode.events)} events compared, {verdict} ({speeds} M events/s)"
+        given = "with the same winners below, " if network.lower else ""
         facts["float model"] = (
             f"{percent(agreement.fraction, 3)} of {count(agreement.compared)} events have the same winner; "
-            f"{percent(agreement.untied_fraction, 3)} of the {count(agreement.untied)} that are no near-ties"
+            f"{given}{percent(agreement.untied_fraction, 3)} of the {count(agreement.untied)} that are no "
+            "near-ties"
         )
         print_facts(facts)
     for name, mode in outcome.modes.items():

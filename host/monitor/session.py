@@ -32,7 +32,8 @@ _SHARE: Final = 5
 _SIGNALS_S, _SURFACE_S, _FEATURES_S = 0.25, 0.25, 1.0
 _HISTORY: Final = 600
 _SHOWN_WORDS: Final = 20_000
-"""A longer surface, or longer features, are not fetched: they would keep the line from the events."""
+"""A longer surface, or longer features, are not fetched: they would keep the line from the events. Nor are
+features of a second layer, which are no pictures."""
 
 
 class Session(threading.Thread):
@@ -194,7 +195,7 @@ class Session(threading.Thread):
             began = time.monotonic()
             shown["surface"] = self._surface()
             self._wait("surface", began, _SURFACE_S)
-        if now >= self._due["features"] and self._weight_words <= _SHOWN_WORDS:
+        if now >= self._due["features"] and self._weight_words <= _SHOWN_WORDS and not link.hello.layered:
             began = time.monotonic()
             shown["weights"] = self._weights()
             self._wait("features", began, _FEATURES_S)

@@ -1,0 +1,33 @@
+"""What a feature looks for, as a picture of pixels: of a second layer through the first."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from codegen.model import Model
+
+
+def receptive_field(model: Model, feature: int) -> npt.NDArray[np.float64]:
+    """float64 (side, side): the weights of a feature over the pixels around an event.
+
+    Of a second layer: the features below, each at its place and with its weight. Features below that are of a
+    polarity count as negative for darker events; others are taken less their mean at each place, so that what
+    all have in common does not hide what is a feature's own.
+    """
+    params = model.params
+    weights = model.weights[feature].reshape(params.side, params.channels, params.side)
+    if model.lower is None:
+        return np.asarray(weights[:, 0])
+    below = model.lower.params
+    patches = model.lower.weights.reshape(-1, below.side, below.side)
+    if below.polarity == "separate":
+        patches = np.concatenate([-patches[: below.neurons], patches[below.neurons :]])
+    else:
+        weights = weights - weights.mean(axis=1, keepdims=True)
+    field = np.zeros((params.side + below.side - 1,) * 2)
+    for row in range(params.side):
+        for column in range(params.side):
+            place = slice(row, row + below.side), slice(column, column + below.side)
+            field[place] += np.tensordot(weights[row, :, column], patches, axes=1)
+    return field

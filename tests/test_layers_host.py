@@ -1,0 +1,155 @@
+"""Two layers through training, verification, reports and an emulated board."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from codegen.boards import get_board
+from codegen.errors import FeastError
+from codegen.model import Hyperparameters, Model, Sensor, load_model, save_model
+from codegen.options import Options
+from codegen.plan import make_plan
+from codegen.quantise import quantise
+from codegen.twin import Twin
+from host.cli import app
+from host.datasets import open_source
+from host.device import run_on_board
+from host.events import EventStream
+from host.fitting import fit_boards
+from host.learned import model_of, words_of
+from host.receptive_fields import receptive_field
+from host.training import train
+from host.verify import verify
+from tests.firmware_project import needs_compiler, needs_emulator
+from tests.networks import make_events, make_model, make_stack
+
+SENSOR = Sensor(13, 9)
+SOURCE = "sim:digits?count=4"
+LOWER = Hyperparameters(neurons=4, radius=1, tau_us=1e5, eta=0.01, polarity="separate")
+UPPER = Hyperparameters(neurons=6, radius=2, tau_us=2e4, eta=0.01)
+
+
+@pytest.fixture(scope="module")
+def lower() -> Model:
+    return train(open_source(SOURCE), LOWER).model
+
+
+@pytest.fixture(scope="module")
+def stack(lower: Model) -> Model:
+    return train(open_source(SOURCE), UPPER, lower=lower).model
+
+
+def small_stack() -> Model:
+    return make_stack(make_model(SENSOR, radius=1, neurons=3, tau_us=3000.0), radius=2, neurons=4, eta=0.01)
+
+
+@pytest.mark.parametrize("arithmetic", ["float", "fixed"])
+def test_training_moves_the_upper_layer_alone(lower: Model, arithmetic: str) -> None:
+    outcome = train(open_source(SOURCE), UPPER, lower=lower, arithmetic=arithmetic)  # type: ignore[arg-type]
+    model = outcome.model
+    assert model.lower is lower
+    assert model.params == replace(UPPER, channels=8)
+    assert 0.0 < outcome.signals.steady_miss_rate < 0.2
+    assert len(set(np.round(model.thresholds, 6))) > 1
+    again = train(open_source(SOURCE), UPPER, lower=lower, arithmetic=arithmetic)  # type: ignore[arg-type]
+    assert again.model.model_id == model.model_id
+
+
+def test_another_sensor_is_refused(lower: Model) -> None:
+    with pytest.raises(FeastError, match="the lower layer was learned on 34x34"):
+        train(open_source("sim:planes?count=1"), UPPER, lower=lower)
+
+
+def test_verify_measures_the_layers_given_the_same_winners() -> None:
+    model = small_stack()
+    streams = [EventStream(make_events(2000, SENSOR, seed), SENSOR, str(seed), None) for seed in range(2)]
+    report = verify(model, streams)
+    assert report.mismatches == 0 and report.events == 8000
+    assert report.agreement.compared == 4000
+    assert report.agreement.fraction > 0.98
+    assert report.agreement.untied > 2000 and report.agreement.untied_fraction == 1.0
+
+
+def test_learned_state_becomes_a_model_of_two_layers() -> None:
+    origin = small_stack()
+    twin = Twin(quantise(origin)[0], Options(learning=True))
+    twin.step(make_events(2000, SENSOR))
+    model = model_of(twin.learned(), origin)
+    assert model.lower is origin.lower
+    np.testing.assert_array_equal(words_of(model)[:-2], _with_dither_of(model, twin.learned())[:-2])
+    foreign = twin.learned()
+    foreign[-5] ^= 1
+    with pytest.raises(FeastError, match="another lower layer"):
+        model_of(foreign, origin)
+    with pytest.raises(FeastError, match="not of a network of 4 features"):
+        model_of(twin.learned()[:-1], origin)
+
+
+def _with_dither_of(model: Model, words: np.ndarray) -> np.ndarray:
+    """`words`, with the dither a model starts from."""
+    at = model.params.features * (model.params.dims + 2)
+    changed = words.copy()
+    changed[at : at + 2] = words_of(model)[at : at + 2]
+    return changed
+
+
+def test_receptive_field_of_a_single_feature_below_is_that_feature() -> None:
+    model = small_stack()
+    assert model.lower is not None
+    weights = np.zeros((4, 5, 3, 5))
+    weights[:, 4, 1, 0] = 1.0  # bottom row, channel 1, left column
+    field = receptive_field(replace(model, weights=weights.reshape(4, -1)), 2)
+    below = model.lower.weights.reshape(3, 3, 3)
+    np.testing.assert_allclose(field[4:, :3], below[1] - below.mean(axis=0))
+    assert field.shape == (7, 7) and not field[:4].any() and not field[:, 3:].any()
+    np.testing.assert_array_equal(receptive_field(model.lower, 1), below[1])
+
+
+def test_boards_that_fit_one_layer_may_not_fit_two(stack: Model) -> None:
+    assert stack.lower is not None
+    fits = {board.name: board.frozen for board in fit_boards(stack.params, stack.sensor, stack.lower.params)}
+    assert fits["mps2_an386"].fits and not fits["bbcmicrobit"].fits
+    assert fits["bbcmicrobit"].largest_neurons == 0
+
+
+def test_a_context_too_long_for_the_stack_of_the_board_is_refused() -> None:
+    wide = make_stack(make_model(radius=1, neurons=64), radius=4, neurons=2)
+    with pytest.raises(FeastError, match=r"bytes of stack.*smaller radius or fewer"):
+        make_plan(quantise(wide)[0], get_board("mps3_an547"), Options())
+    make_plan(quantise(wide)[0], get_board("mps2_an386"), Options())
+
+
+def test_command_line(lower: Model, tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    save_model(lower, tmp_path / "lower.npz")
+    files = [str(tmp_path / name) for name in ("lower.npz", "stack.npz")]
+    options = ["--neurons", "6", "--radius", "2", "--json"]
+    trained = run(app, ["train", SOURCE, "--on", files[0], "-o", files[1], *options])
+    assert trained.exit_code == 0, trained.output
+    assert json.loads(trained.stdout)["channels"] == 8
+    assert load_model(Path(files[1])).lower is not None
+    library = str(tmp_path / "lib")
+    emitted = run(app, ["emit", files[1], "--board", "mps2_an386", "-o", library])
+    assert emitted.exit_code == 0 and "on 8 frozen ones below" in emitted.stdout
+    report = str(tmp_path / "report.html")
+    drawn = run(app, ["report", files[1], "-o", report])
+    assert drawn.exit_code == 0 and "on 8 features below" in Path(report).read_text()
+
+
+@needs_compiler
+@needs_emulator
+@pytest.mark.parametrize("learning", [False, True], ids=["frozen", "learning"])
+def test_the_board_gives_the_results_and_the_state_of_the_twin(
+    stack: Model, tmp_path: Path, learning: bool
+) -> None:
+    source = open_source("sim:digits?seed=1&count=1")
+    run = run_on_board(stack, get_board("mps2_an386"), source, Options(learning), project_dir=tmp_path / "fw")
+    assert run.difference is None
+    assert run.device_digest == run.twin_digest
+    assert run.runs[0].device_snapshot_digest == run.runs[0].twin_snapshot_digest
