@@ -30,6 +30,8 @@ _CODE: Final[dict[tuple[Kernel, Mode], tuple[float, float, float, float]]] = {
 }
 """Bytes: a constant, one for each feature of a block, one for each word of a block's row, and one if the
 last block is not full. Fitted to the least largest error, 188 bytes."""
+_NARROW: Final[dict[Kernel, int]] = {"small": 80, "portable": 40, "dsp": 170, "vector": 10}
+"""More bytes where weights are octets, which must be widened."""
 _STACK: Final[dict[bool, int]] = {False: 176, True: 352}
 """Deepest call chain of feast_step, by learning, without the patch that the vector kernel copies."""
 
@@ -44,7 +46,8 @@ def code_bytes(layout: Layout, options: Options) -> int:
     constant, per_feature, per_word, partial = _CODE[layout.kernel, mode]
     row_words = layout.group * layout.pairs
     rest = partial if layout.last_group < layout.group else 0
-    return round(constant + per_feature * layout.group + per_word * row_words + rest)
+    widening = _NARROW[layout.kernel] if layout.narrow else 0
+    return round(constant + per_feature * layout.group + per_word * row_words + rest + widening)
 
 
 def stack_bytes(layout: Layout, options: Options) -> int:

@@ -15,7 +15,16 @@ from codegen.model import Model
 from codegen.native import WARNINGS
 from codegen.options import Options
 from tests.networks import make_model
-from tests.proofs.driver import KERNELS, SENSOR, build_driver, drive, emitted, twin_script, write_library
+from tests.proofs.driver import (
+    KERNELS,
+    SENSOR,
+    SOURCE,
+    build_driver,
+    drive,
+    emitted,
+    twin_script,
+    write_library,
+)
 
 WARN = tuple(flag for flag in WARNINGS if not flag.startswith("-std"))
 LEVELS = ("-O0", "-O2", "-Os", "-O3")
@@ -106,21 +115,31 @@ def test_public_header_serves_cpp17(compiler: str, tmp_path: Path) -> None:
     need(compiler)
     need("cc")
     model, options, script, answers = case("learning")
-    files = emitted(model, options, "portable")
-    sources = write_library(files, tmp_path)
-    objects = []
+    sources = write_library(emitted(model, options, "portable"), tmp_path)
+    include = f"-I{tmp_path / 'include'}"
     for source in sources:
-        objects.append(source[:-2] + ".o")
-        subprocess.run(
-            ["cc", "-std=c11", "-O2", f"-I{tmp_path / 'include'}", "-c", source, "-o", objects[-1]],
-            check=True,
-        )
-    caller = tmp_path / "driver.cpp"
-    caller.write_text(Path(__file__).with_name("proofs").joinpath("driver.c").read_text(), encoding="utf-8")
+        subprocess.run(["cc", "-std=c11", include, "-c", source, "-o", f"{source}.o"], check=True)
     program = tmp_path / "driver"
-    command = [compiler, "-std=c++17", *WARN, f"-I{tmp_path / 'include'}", "-o", str(program), str(caller)]
-    subprocess.run([*command, *objects], check=True)
+    command = [compiler, "-std=c++17", *WARN, include, "-o", str(program), "-x", "c++", str(SOURCE)]
+    subprocess.run([*command, "-x", "none", *(f"{source}.o" for source in sources)], check=True)
     assert drive(program, script).stdout == answers
+
+
+@pytest.mark.parametrize(("compiler", "kernel"), [("g++", "vector"), ("clang++", "portable")])
+def test_library_is_cpp17_too(compiler: str, kernel: Kernel, tmp_path: Path) -> None:
+    """Library and caller, all compiled as C++17."""
+    need(compiler)
+    check("learning", kernel, [compiler, "-std=c++17", "-x", "c++", "-O2", *WARN], tmp_path)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("name", [network[0] for network in NETWORKS])
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_library_is_cpp17_everywhere(compiler: str, level: str, name: str, tmp_path: Path) -> None:
+    need(compiler)
+    for kernel in KERNELS:
+        check(name, kernel, [compiler, "-std=c++17", "-x", "c++", level, *WARN], tmp_path / kernel)
 
 
 def test_another_answer_is_seen(tmp_path: Path) -> None:

@@ -33,13 +33,13 @@ extern "C" {
 #define FEAST_BUILD_ID "f2aa9e3bed0f2ba2"
 #define FEAST_BUILD_ID_BYTES { 0xf2, 0xaa, 0x9e, 0x3b, 0xed, 0x0f, 0x2b, 0xa2 }
 
-#define FEAST_SENSOR_WIDTH 8
-#define FEAST_SENSOR_HEIGHT 6
-#define FEAST_RADIUS 1
-#define FEAST_SIDE 3
-#define FEAST_NEURONS 3 /* features per bank */
-#define FEAST_BANKS 1
-#define FEAST_FEATURES 3 /* results are 0 .. FEAST_FEATURES - 1, or a code below */
+#define FEAST_SENSOR_WIDTH 8u
+#define FEAST_SENSOR_HEIGHT 6u
+#define FEAST_RADIUS 1u
+#define FEAST_SIDE 3u
+#define FEAST_NEURONS 3u /* features per bank */
+#define FEAST_BANKS 1u
+#define FEAST_FEATURES 3u /* results are 0 .. FEAST_FEATURES - 1, or a code below */
 #define FEAST_LEARNING 0 /* 1: features live in RAM and adapt; 0: constant tables */
 #define FEAST_SELECT_THRESHOLD 0 /* 1: while frozen, a feature must be in range of its threshold */
 

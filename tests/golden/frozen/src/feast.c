@@ -13,7 +13,7 @@ static FEAST_NOINLINE void age_row(int16_t *row, uint32_t octaves)
     if (octaves < FEAST_DEAD_OCTAVES) {
         feast_halve_row(row, octaves);
     } else {
-        memset(row, 0, FEAST_STRIDE * sizeof row[0]);
+        (void)memset(row, 0, FEAST_STRIDE * sizeof row[0]);
     }
 }
 
@@ -51,7 +51,8 @@ static void advance(feast_t *self, uint64_t elapsed_us)
             self->phase = position;
             return;
         }
-        octave += position / FEAST_OCTAVE_Q8;
+        const uint32_t octaves = position / FEAST_OCTAVE_Q8;
+        octave += octaves;
         self->phase = position % FEAST_OCTAVE_Q8;
     } else {
         /* elapsed * 2^8 may not fit 64 bits: split off the whole multiples of the octave length first. */
@@ -73,20 +74,24 @@ static int16_t mantissa(uint32_t phase)
 /* ---- Selection: docs/numerics.md sections 4 and 5 --------------------------------------------------- */
 
 typedef struct {
-    int32_t feature; /* FEAST_NONE if no feature was in range */
+    uint32_t feature; /* FEAST_NONE if no feature was in range */
     int32_t dot;
-} winner_t;
+} feast_winner_t;
 
-static inline winner_t nearer(winner_t winner, int32_t dot, uint32_t feature)
+static inline feast_winner_t nearer(feast_winner_t winner, int32_t dot, uint32_t feature)
 {
-    return dot > winner.dot ? (winner_t){ .feature = (int32_t)feature, .dot = dot } : winner;
+    if (dot > winner.dot) {
+        winner.feature = feature;
+        winner.dot = dot;
+    }
+    return winner;
 }
 
 /* The nearest feature of a bank. */
-static winner_t nearest(const feast_t *self, uint32_t bank, const feast_patch_t *patch)
+static feast_winner_t nearest(const feast_t *self, uint32_t bank, const feast_patch_t *patch)
 {
     const feast_pair_t *weights = feast_weights_of(self) + bank * FEAST_BLOCKS * FEAST_BLOCK_WORDS;
-    winner_t winner = { .feature = FEAST_NONE, .dot = INT32_MIN };
+    feast_winner_t winner = { FEAST_NONE, INT32_MIN };
     for (uint32_t place = 0; place < FEAST_NEURONS; place += FEAST_GROUP) {
         const uint32_t feature = bank * FEAST_NEURONS + place;
         int32_t dots[FEAST_GROUP];
@@ -115,7 +120,7 @@ static void count_compared(feast_t *self, bool missed)
 
 static int16_t compare(feast_t *self, uint32_t bank, const feast_patch_t *patch)
 {
-    const winner_t winner = nearest(self, bank, patch);
+    const feast_winner_t winner = nearest(self, bank, patch);
     const bool missed = winner.feature == FEAST_NONE;
     count_compared(self, missed);
     if (missed) {
@@ -130,7 +135,7 @@ static int16_t compare(feast_t *self, uint32_t bank, const feast_patch_t *patch)
 
 void feast_init(feast_t *self)
 {
-    memset(self, 0, sizeof *self);
+    (void)memset(self, 0, sizeof *self);
 }
 
 void feast_reset(feast_t *self)
@@ -139,8 +144,8 @@ void feast_reset(feast_t *self)
     self->t_us = 0;
     self->octave = 0;
     self->phase = 0;
-    memset(self->row_octave, 0, sizeof self->row_octave);
-    memset(self->surface, 0, sizeof self->surface);
+    (void)memset(self->row_octave, 0, sizeof self->row_octave);
+    (void)memset(self->surface, 0, sizeof self->surface);
 }
 
 int16_t feast_step(feast_t *self, const feast_event_t *event)

@@ -30,7 +30,8 @@ void feast_signals(const feast_t *self, feast_signals_t *signals)
 
 static uint16_t word_of(uint64_t value, uint32_t index)
 {
-    return (uint16_t)(value >> (16u * index));
+    const uint32_t shift = 16u * index;
+    return (uint16_t)(value >> shift);
 }
 
 /* Value of a surface cell at the present octave, whether or not its row has been brought up to date. */
@@ -40,8 +41,7 @@ static uint16_t surface_word(const feast_t *self, uint32_t index)
     const uint32_t column = index % FEAST_SENSOR_WIDTH;
     const int32_t value = self->surface[row * FEAST_STRIDE + FEAST_MARGIN + column];
     const uint32_t age = (uint32_t)self->octave - self->row_octave[row];
-    const uint32_t shift = age < FEAST_DEAD_OCTAVES ? age : FEAST_DEAD_OCTAVES;
-    return (uint16_t)(value < 0 ? -(-value >> shift) : value >> shift);
+    return (uint16_t)feast_halved(value, age < FEAST_DEAD_OCTAVES ? age : FEAST_DEAD_OCTAVES);
 }
 
 static uint16_t time_word(const feast_t *self, uint32_t index)

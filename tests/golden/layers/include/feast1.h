@@ -33,13 +33,13 @@ extern "C" {
 #define FEAST1_BUILD_ID "f2aa9e3bed0f2ba2"
 #define FEAST1_BUILD_ID_BYTES { 0xf2, 0xaa, 0x9e, 0x3b, 0xed, 0x0f, 0x2b, 0xa2 }
 
-#define FEAST1_SENSOR_WIDTH 8
-#define FEAST1_SENSOR_HEIGHT 6
-#define FEAST1_RADIUS 1
-#define FEAST1_SIDE 3
-#define FEAST1_NEURONS 3 /* features per bank */
-#define FEAST1_BANKS 1
-#define FEAST1_FEATURES 3 /* results are 0 .. FEAST1_FEATURES - 1, or a code below */
+#define FEAST1_SENSOR_WIDTH 8u
+#define FEAST1_SENSOR_HEIGHT 6u
+#define FEAST1_RADIUS 1u
+#define FEAST1_SIDE 3u
+#define FEAST1_NEURONS 3u /* features per bank */
+#define FEAST1_BANKS 1u
+#define FEAST1_FEATURES 3u /* results are 0 .. FEAST1_FEATURES - 1, or a code below */
 #define FEAST1_LEARNING 0 /* 1: features live in RAM and adapt; 0: constant tables */
 #define FEAST1_SELECT_THRESHOLD 0 /* 1: while frozen, a feature must be in range of its threshold */
 

@@ -33,13 +33,13 @@ extern "C" {
 #define FEAST2_BUILD_ID "58d3696813984fa2"
 #define FEAST2_BUILD_ID_BYTES { 0x58, 0xd3, 0x69, 0x68, 0x13, 0x98, 0x4f, 0xa2 }
 
-#define FEAST2_SENSOR_WIDTH 8
-#define FEAST2_SENSOR_HEIGHT 6
-#define FEAST2_RADIUS 1
-#define FEAST2_SIDE 3
-#define FEAST2_NEURONS 3 /* features per bank */
-#define FEAST2_BANKS 1
-#define FEAST2_FEATURES 3 /* results are 0 .. FEAST2_FEATURES - 1, or a code below */
+#define FEAST2_SENSOR_WIDTH 8u
+#define FEAST2_SENSOR_HEIGHT 6u
+#define FEAST2_RADIUS 1u
+#define FEAST2_SIDE 3u
+#define FEAST2_NEURONS 3u /* features per bank */
+#define FEAST2_BANKS 1u
+#define FEAST2_FEATURES 3u /* results are 0 .. FEAST2_FEATURES - 1, or a code below */
 #define FEAST2_LEARNING 1 /* 1: features live in RAM and adapt; 0: constant tables */
 #define FEAST2_SELECT_THRESHOLD 0 /* 1: while frozen, a feature must be in range of its threshold */
 

@@ -4,11 +4,13 @@
 #include "feast.h"
 #include "feast2_learn.h"
 
+#include <assert.h>
+
 /* Order of the state: docs/numerics.md section 12. */
 #define UPPER_REST_WORDS (FEAST2_SNAPSHOT_WORDS - FEAST2_STATE_WORDS)
-_Static_assert(FEAST_STATE_WORDS == FEAST1_STATE_WORDS + FEAST2_STATE_WORDS, "learned states");
-_Static_assert(FEAST_SNAPSHOT_WORDS == FEAST1_SNAPSHOT_WORDS + FEAST2_SNAPSHOT_WORDS, "whole states");
-_Static_assert(FEAST1_FEATURES == 3, "features below are channels above");
+static_assert(FEAST_STATE_WORDS == FEAST1_STATE_WORDS + FEAST2_STATE_WORDS, "learned states");
+static_assert(FEAST_SNAPSHOT_WORDS == FEAST1_SNAPSHOT_WORDS + FEAST2_SNAPSHOT_WORDS, "whole states");
+static_assert(FEAST1_FEATURES == 3u, "features below are channels above");
 
 void feast_init(feast_t *self)
 {
@@ -29,7 +31,7 @@ int16_t feast_step(feast_t *self, const feast_event_t *event)
     if (channel < 0) {
         return channel;
     }
-    const feast2_event_t above = { .t_us = event->t_us, .x = event->x, .y = event->y, .channel = (uint16_t)channel };
+    const feast2_event_t above = { event->t_us, event->x, event->y, (uint16_t)channel };
     return feast2_step(&self->upper, &above);
 }
 

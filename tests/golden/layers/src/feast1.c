@@ -13,7 +13,7 @@ static FEAST1_NOINLINE void age_row(int16_t *row, uint32_t octaves)
     if (octaves < FEAST1_DEAD_OCTAVES) {
         feast1_halve_row(row, octaves);
     } else {
-        memset(row, 0, FEAST1_STRIDE * sizeof row[0]);
+        (void)memset(row, 0, FEAST1_STRIDE * sizeof row[0]);
     }
 }
 
@@ -51,7 +51,8 @@ static void advance(feast1_t *self, uint64_t elapsed_us)
             self->phase = position;
             return;
         }
-        octave += position / FEAST1_OCTAVE_Q8;
+        const uint32_t octaves = position / FEAST1_OCTAVE_Q8;
+        octave += octaves;
         self->phase = position % FEAST1_OCTAVE_Q8;
     } else {
         /* elapsed * 2^8 may not fit 64 bits: split off the whole multiples of the octave length first. */
@@ -73,20 +74,24 @@ static int16_t mantissa(uint32_t phase)
 /* ---- Selection: docs/numerics.md sections 4 and 5 --------------------------------------------------- */
 
 typedef struct {
-    int32_t feature; /* FEAST1_NONE if no feature was in range */
+    uint32_t feature; /* FEAST1_NONE if no feature was in range */
     int32_t dot;
-} winner_t;
+} feast1_winner_t;
 
-static inline winner_t nearer(winner_t winner, int32_t dot, uint32_t feature)
+static inline feast1_winner_t nearer(feast1_winner_t winner, int32_t dot, uint32_t feature)
 {
-    return dot > winner.dot ? (winner_t){ .feature = (int32_t)feature, .dot = dot } : winner;
+    if (dot > winner.dot) {
+        winner.feature = feature;
+        winner.dot = dot;
+    }
+    return winner;
 }
 
 /* The nearest feature of a bank. */
-static winner_t nearest(const feast1_t *self, uint32_t bank, const feast1_patch_t *patch)
+static feast1_winner_t nearest(const feast1_t *self, uint32_t bank, const feast1_patch_t *patch)
 {
     const feast1_pair_t *weights = feast1_weights_of(self) + bank * FEAST1_BLOCKS * FEAST1_BLOCK_WORDS;
-    winner_t winner = { .feature = FEAST1_NONE, .dot = INT32_MIN };
+    feast1_winner_t winner = { FEAST1_NONE, INT32_MIN };
     for (uint32_t place = 0; place < FEAST1_NEURONS; place += FEAST1_GROUP) {
         const uint32_t feature = bank * FEAST1_NEURONS + place;
         int32_t dots[FEAST1_GROUP];
@@ -115,7 +120,7 @@ static void count_compared(feast1_t *self, bool missed)
 
 static int16_t compare(feast1_t *self, uint32_t bank, const feast1_patch_t *patch)
 {
-    const winner_t winner = nearest(self, bank, patch);
+    const feast1_winner_t winner = nearest(self, bank, patch);
     const bool missed = winner.feature == FEAST1_NONE;
     count_compared(self, missed);
     if (missed) {
@@ -130,7 +135,7 @@ static int16_t compare(feast1_t *self, uint32_t bank, const feast1_patch_t *patc
 
 void feast1_init(feast1_t *self)
 {
-    memset(self, 0, sizeof *self);
+    (void)memset(self, 0, sizeof *self);
 }
 
 void feast1_reset(feast1_t *self)
@@ -139,8 +144,8 @@ void feast1_reset(feast1_t *self)
     self->t_us = 0;
     self->octave = 0;
     self->phase = 0;
-    memset(self->row_octave, 0, sizeof self->row_octave);
-    memset(self->surface, 0, sizeof self->surface);
+    (void)memset(self->row_octave, 0, sizeof self->row_octave);
+    (void)memset(self->surface, 0, sizeof self->surface);
 }
 
 int16_t feast1_step(feast1_t *self, const feast1_event_t *event)

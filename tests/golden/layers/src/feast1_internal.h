@@ -7,48 +7,57 @@
 #include "feast1.h"
 #include "feast1_simd.h"
 
+#include <assert.h>
+#include <stdalign.h>
 #include <stddef.h>
 
-#define FEAST1_DIMS 9 /* components of a context */
-#define FEAST1_CHANNELS 1 /* surfaces that a context spans */
+#define FEAST1_DIMS 9u /* components of a context */
+#define FEAST1_CHANNELS 1u /* surfaces that a context spans */
 #define FEAST1_ROWS (FEAST1_SIDE * FEAST1_CHANNELS) /* of a patch: those of all channels for a row of pixels, then the next */
-#define FEAST1_SURFACES 1
-#define FEAST1_MARGIN 1 /* zero cells left and right of each surface row */
-#define FEAST1_STRIDE 12 /* cells of a surface row with its margins, whole words of the kernel */
+#define FEAST1_SURFACES 1u
+#define FEAST1_MARGIN 1u /* zero cells left and right of each surface row */
+#define FEAST1_STRIDE 12u /* cells of a surface row with its margins, whole words of the kernel */
 
 /* Weights lie in blocks of FEAST1_GROUP features, two weights to a word; the kernel's header has the rest. */
-#define FEAST1_WEIGHT_FRACTION 15u /* bits behind the point */
-#define FEAST1_GROUP 4
-#define FEAST1_BLOCKS 1 /* of a bank; the last one may have unused places */
-#define FEAST1_BLOCK_WORDS 24
+#define FEAST1_GROUP 4u
+#define FEAST1_BLOCKS 1u /* of a bank; the last one may have unused places */
+#define FEAST1_BLOCK_WORDS 24u
 #define FEAST1_WEIGHT_WORDS (FEAST1_BANKS * FEAST1_BLOCKS * FEAST1_BLOCK_WORDS)
 
-#define FEAST1_SURFACE_BITS 14
+#define FEAST1_SURFACE_BITS 14u
+#define FEAST1_SURFACE_MAX (((uint32_t)1 << FEAST1_SURFACE_BITS) - 1u)
 #define FEAST1_DEAD_OCTAVES 15u
-#define FEAST1_MANTISSAS 256
+#define FEAST1_MANTISSAS 256u
 #define FEAST1_OCTAVE_Q8 887228u /* tau * ln 2 = 3465.734375 us */
 #define FEAST1_FRACTION_FACTOR 1239266u
 #define FEAST1_WINDOW_EVENTS 1024u
-#define FEAST1_UNIT ((int32_t)1 << 30)
-#define FEAST1_NONE (-1) /* no feature won */
+#define FEAST1_NONE UINT32_MAX /* no feature won */
 
 /* The bounds that keep every accumulator in 32 bits (docs/numerics.md section 9). */
-_Static_assert((uint64_t)FEAST1_DIMS * ((1u << FEAST1_SURFACE_BITS) - 1u) * ((1u << FEAST1_SURFACE_BITS) - 1u) <= 4227858432u,
-               "context norm must fit 16 bits");
-_Static_assert(FEAST1_OCTAVE_Q8 >= 1024u && FEAST1_OCTAVE_Q8 < 0x80000000u, "octave length out of range");
-_Static_assert(FEAST1_FEATURES <= 32767, "feature ids must fit int16_t");
-_Static_assert(offsetof(feast1_t, surface) % 8u == 0u, "surface rows must lie at multiples of 8");
-_Static_assert((-1 >> 1) == -1, "arithmetic right shift of negative numbers is required");
+static_assert((uint64_t)FEAST1_DIMS * FEAST1_SURFACE_MAX * FEAST1_SURFACE_MAX <= 4227858432u,
+              "context norm must fit 16 bits");
+static_assert(FEAST1_OCTAVE_Q8 >= 1024u && FEAST1_OCTAVE_Q8 < 0x80000000u, "octave length out of range");
+static_assert(FEAST1_FEATURES <= 32767u, "feature ids must fit int16_t");
+static_assert((size_t)offsetof(feast1_t, surface) % 8u == 0u, "surface rows must lie at multiples of 8");
+/* cppcheck-suppress misra-c2012-10.1 ; asks the compiler about this very shift */
+static_assert((-1 >> 1) == -1, "arithmetic right shift of negative numbers is required");
 
 extern const uint16_t feast1_mantissas[FEAST1_MANTISSAS];
-extern _Alignas(8) const feast1_pair_t feast1_model_weights[FEAST1_WEIGHT_WORDS];
+alignas(8) extern const feast1_pair_t feast1_model_weights[FEAST1_WEIGHT_WORDS];
 extern const int32_t feast1_model_thresholds[FEAST1_FEATURES];
 
-/* |c| = r / 2^k with 2^15 <= r < 2^16 (docs/numerics.md section 5). */
-typedef struct {
-    uint32_t r;
-    uint32_t k;
-} feast1_norm_t;
+/* floor(value / 2^bits). Negative numbers are shifted here and in mulh of feast1_learn.c, nowhere else. */
+static inline int32_t feast1_asr(int32_t value, uint32_t bits)
+{
+    /* cppcheck-suppress misra-c2012-10.1 ; the arithmetic shift that is asserted above */
+    return value >> bits;
+}
+
+/* A surface value some octaves later, fewer than 32: its magnitude is truncated, so that -1 dies like 1. */
+static inline int32_t feast1_halved(int32_t value, uint32_t octaves)
+{
+    return value < 0 ? -feast1_asr(-value, octaves) : feast1_asr(value, octaves);
+}
 
 /* Weights of all features. */
 static inline const feast1_pair_t *feast1_weights_of(const feast1_t *self)

@@ -8,9 +8,9 @@
 
 /* In a block the weights lie row by row, in a row pair by pair of neighbours, and the features of the block
  * side by side. The last pair of a row holds one weight and a zero. */
-#define FEAST1_PAIRS 2 /* of a row */
+#define FEAST1_PAIRS 2u /* of a row */
 #define FEAST1_ROW_WORDS (FEAST1_PAIRS * FEAST1_GROUP)
-_Static_assert(FEAST1_BLOCK_WORDS == FEAST1_ROWS * FEAST1_ROW_WORDS, "size of a block");
+static_assert(FEAST1_BLOCK_WORDS == FEAST1_ROWS * FEAST1_ROW_WORDS, "size of a block");
 
 /* Word and lane of component `i` of a feature. */
 static inline uint32_t feast1_word_of(uint32_t feature, uint32_t i)
@@ -52,10 +52,8 @@ static inline void feast1_halve_row(int16_t *row, uint32_t octaves)
     const uint32_t mask = (0x7FFFu >> octaves) * 0x10001u;
     for (uint32_t i = 0; i < FEAST1_STRIDE; i += 4u) {
         const feast1_two_t cells = feast1_load_two(&row[i]);
-        feast1_store_two(&row[i], (feast1_two_t){
-            .first = (cells.first >> octaves) & mask,
-            .second = (cells.second >> octaves) & mask,
-        });
+        const feast1_two_t halved = { (cells.first >> octaves) & mask, (cells.second >> octaves) & mask };
+        feast1_store_two(&row[i], halved);
     }
 }
 

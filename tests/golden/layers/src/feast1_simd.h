@@ -51,26 +51,34 @@ static inline feast1_pair_t feast1_load_pair(const int16_t *at)
     return ((const volatile feast1_pair_at_t *)(const void *)at)->pair;
 #else
     feast1_pair_t pair;
-    FEAST1_COPY(&pair, at, sizeof pair);
+    /* cppcheck-suppress misra-c2012-21.15 ; a pair is two neighbouring cells */
+    (void)FEAST1_COPY(&pair, at, sizeof pair);
     return pair;
 #endif
+}
+
+/* An octet widened with its sign to 16 bits. */
+static inline uint32_t feast1_widen_octet(uint32_t octet)
+{
+    const int32_t value = (int8_t)octet;
+    return (uint32_t)value & 0xFFFFu;
 }
 
 /* The word of narrow weights as two pairs: octets 0 and 2, octets 1 and 3, each widened with its sign. */
 static inline feast1_two_t feast1_widen(uint32_t word)
 {
 #if FEAST1_HAS_DSP
-    return (feast1_two_t){
-        .first = (feast1_pair_t)__sxtb16((int8x4_t)word),
-        .second = (feast1_pair_t)__sxtb16((int8x4_t)((word >> 8) | (word << 24))),
+    const feast1_two_t two = {
+        (feast1_pair_t)__sxtb16((int8x4_t)word),
+        (feast1_pair_t)__sxtb16((int8x4_t)((word >> 8) | (word << 24))),
     };
 #else
-    const uint32_t lane0 = (uint32_t)(int32_t)(int8_t)(word & 0xFFu);
-    const uint32_t lane1 = (uint32_t)(int32_t)(int8_t)((word >> 8) & 0xFFu);
-    const uint32_t lane2 = (uint32_t)(int32_t)(int8_t)((word >> 16) & 0xFFu);
-    const uint32_t lane3 = (uint32_t)(int32_t)(int8_t)(word >> 24);
-    return (feast1_two_t){ .first = (lane0 & 0xFFFFu) | (lane2 << 16), .second = (lane1 & 0xFFFFu) | (lane3 << 16) };
+    const feast1_two_t two = {
+        feast1_widen_octet(word & 0xFFu) | (feast1_widen_octet((word >> 16) & 0xFFu) << 16),
+        feast1_widen_octet((word >> 8) & 0xFFu) | (feast1_widen_octet(word >> 24) << 16),
+    };
 #endif
+    return two;
 }
 
 static inline feast1_pair_t feast1_load_weights(const feast1_pair_t *at)
@@ -85,12 +93,13 @@ static inline feast1_pair_t feast1_load_weights(const feast1_pair_t *at)
 static inline feast1_two_t feast1_load_two(const void *at)
 {
 #if FEAST1_HAS_DSP
-    const uint64_t two = *(const volatile feast1_two_at_t *)at;
+    const uint64_t both = *(const volatile feast1_two_at_t *)at;
 #else
-    uint64_t two;
-    FEAST1_COPY(&two, FEAST1_ALIGNED(at), sizeof two);
+    uint64_t both;
+    (void)FEAST1_COPY(&both, FEAST1_ALIGNED(at), sizeof both);
 #endif
-    return (feast1_two_t){ .first = (feast1_pair_t)two, .second = (feast1_pair_t)(two >> 32) };
+    const feast1_two_t two = { (feast1_pair_t)both, (feast1_pair_t)(both >> 32) };
+    return two;
 }
 
 static inline void feast1_store_two(void *at, feast1_two_t two)
@@ -99,13 +108,13 @@ static inline void feast1_store_two(void *at, feast1_two_t two)
 #if FEAST1_HAS_DSP
     *(volatile feast1_two_at_t *)at = both;
 #else
-    FEAST1_COPY(FEAST1_ALIGNED(at), &both, sizeof both);
+    (void)FEAST1_COPY(FEAST1_ALIGNED(at), &both, sizeof both);
 #endif
 }
 
 static inline int32_t feast1_lane0(feast1_pair_t pair)
 {
-    return (int16_t)(pair & 0xFFFFu);
+    return (int16_t)pair;
 }
 
 static inline int32_t feast1_lane1(feast1_pair_t pair)

@@ -25,7 +25,7 @@ const uint16_t feast1_mantissas[FEAST1_MANTISSAS] = {
 };
 
 /* Q15, two to a word, in the layout of feast1_kernel.h. */
-_Alignas(8) const feast1_pair_t feast1_model_weights[FEAST1_WEIGHT_WORDS] = {
+alignas(8) const feast1_pair_t feast1_model_weights[FEAST1_WEIGHT_WORDS] = {
     0x13652dcau, 0x35083cc8u, 0x21171776u, 0x00000000u, 0x000002f2u, 0x0000002eu, 0x00000238u, 0x00000000u,
     0x3a760130u, 0x022f37bbu, 0x347f09bbu, 0x00000000u, 0x0000419du, 0x00002f6eu, 0x000032aau, 0x00000000u,
     0x34702b9cu, 0x381b0b6bu, 0x1e09302cu, 0x00000000u, 0x00002714u, 0x00002332u, 0x00004e10u, 0x00000000u

@@ -7,47 +7,51 @@
 #include "feast2.h"
 #include "feast2_simd.h"
 
+#include <assert.h>
+#include <stdalign.h>
 #include <stddef.h>
 
-#define FEAST2_DIMS 27 /* components of a context */
-#define FEAST2_CHANNELS 3 /* surfaces that a context spans */
+#define FEAST2_DIMS 27u /* components of a context */
+#define FEAST2_CHANNELS 3u /* surfaces that a context spans */
 #define FEAST2_ROWS (FEAST2_SIDE * FEAST2_CHANNELS) /* of a patch: those of all channels for a row of pixels, then the next */
-#define FEAST2_SURFACES 3
-#define FEAST2_MARGIN 1 /* zero cells left and right of each surface row */
-#define FEAST2_STRIDE 12 /* cells of a surface row with its margins, whole words of the kernel */
+#define FEAST2_SURFACES 3u
+#define FEAST2_MARGIN 1u /* zero cells left and right of each surface row */
+#define FEAST2_STRIDE 12u /* cells of a surface row with its margins, whole words of the kernel */
 
 /* Weights lie in blocks of FEAST2_GROUP features, two weights to a word; the kernel's header has the rest. */
 #define FEAST2_WEIGHT_FRACTION 15u /* bits behind the point */
-#define FEAST2_GROUP 4
-#define FEAST2_BLOCKS 1 /* of a bank; the last one may have unused places */
-#define FEAST2_BLOCK_WORDS 72
+#define FEAST2_GROUP 4u
+#define FEAST2_BLOCKS 1u /* of a bank; the last one may have unused places */
+#define FEAST2_BLOCK_WORDS 72u
 #define FEAST2_WEIGHT_WORDS (FEAST2_BANKS * FEAST2_BLOCKS * FEAST2_BLOCK_WORDS)
 
-#define FEAST2_SURFACE_BITS 13
+#define FEAST2_SURFACE_BITS 13u
+#define FEAST2_SURFACE_MAX (((uint32_t)1 << FEAST2_SURFACE_BITS) - 1u)
 #define FEAST2_DEAD_OCTAVES 15u
-#define FEAST2_MANTISSAS 256
+#define FEAST2_MANTISSAS 256u
 #define FEAST2_OCTAVE_Q8 887228u /* tau * ln 2 = 3465.734375 us */
 #define FEAST2_FRACTION_FACTOR 1239266u
 #define FEAST2_WINDOW_EVENTS 1024u
-#define FEAST2_UNIT ((int32_t)1 << 30)
-#define FEAST2_NONE (-1) /* no feature won */
+#define FEAST2_NONE UINT32_MAX /* no feature won */
+#define FEAST2_UNIT 0x40000000 /* 1 in Q30 */
 #define FEAST2_ETA_Q32 4294967
 #define FEAST2_TWICE_ETA_Q32 8581345 /* 2 * eta * (1 - eta) */
 #define FEAST2_DELTA_I_Q30 1073742
 #define FEAST2_DELTA_E_Q30 3221225
-#define FEAST2_LEARNING_SHIFT 16
+#define FEAST2_LEARNING_SHIFT 16u
 
 /* The bounds that keep every accumulator in 32 bits (docs/numerics.md section 9). */
-_Static_assert((uint64_t)FEAST2_DIMS * ((1u << FEAST2_SURFACE_BITS) - 1u) * ((1u << FEAST2_SURFACE_BITS) - 1u) <= 4227858432u,
-               "context norm must fit 16 bits");
-_Static_assert(FEAST2_OCTAVE_Q8 >= 1024u && FEAST2_OCTAVE_Q8 < 0x80000000u, "octave length out of range");
-_Static_assert(FEAST2_FEATURES <= 32767, "feature ids must fit int16_t");
-_Static_assert(offsetof(feast2_t, surface) % 8u == 0u, "surface rows must lie at multiples of 8");
-_Static_assert(offsetof(feast2_t, weights) % 8u == 0u, "weights must lie at a multiple of 8");
-_Static_assert((-1 >> 1) == -1, "arithmetic right shift of negative numbers is required");
+static_assert((uint64_t)FEAST2_DIMS * FEAST2_SURFACE_MAX * FEAST2_SURFACE_MAX <= 4227858432u,
+              "context norm must fit 16 bits");
+static_assert(FEAST2_OCTAVE_Q8 >= 1024u && FEAST2_OCTAVE_Q8 < 0x80000000u, "octave length out of range");
+static_assert(FEAST2_FEATURES <= 32767u, "feature ids must fit int16_t");
+static_assert((size_t)offsetof(feast2_t, surface) % 8u == 0u, "surface rows must lie at multiples of 8");
+static_assert((size_t)offsetof(feast2_t, weights) % 8u == 0u, "weights must lie at a multiple of 8");
+/* cppcheck-suppress misra-c2012-10.1 ; asks the compiler about this very shift */
+static_assert((-1 >> 1) == -1, "arithmetic right shift of negative numbers is required");
 
 extern const uint16_t feast2_mantissas[FEAST2_MANTISSAS];
-extern _Alignas(8) const feast2_pair_t feast2_model_weights[FEAST2_WEIGHT_WORDS];
+alignas(8) extern const feast2_pair_t feast2_model_weights[FEAST2_WEIGHT_WORDS];
 extern const int32_t feast2_model_thresholds[FEAST2_FEATURES];
 
 /* |c| = r / 2^k with 2^15 <= r < 2^16 (docs/numerics.md section 5). */
@@ -62,6 +66,19 @@ typedef struct {
     int32_t gain;
     int32_t dither;
 } feast2_factors_t;
+
+/* floor(value / 2^bits). Negative numbers are shifted here and in mulh of feast2_learn.c, nowhere else. */
+static inline int32_t feast2_asr(int32_t value, uint32_t bits)
+{
+    /* cppcheck-suppress misra-c2012-10.1 ; the arithmetic shift that is asserted above */
+    return value >> bits;
+}
+
+/* A surface value some octaves later, fewer than 32: its magnitude is truncated, so that -1 dies like 1. */
+static inline int32_t feast2_halved(int32_t value, uint32_t octaves)
+{
+    return value < 0 ? -feast2_asr(-value, octaves) : feast2_asr(value, octaves);
+}
 
 /* Weights of all features. */
 static inline const feast2_pair_t *feast2_weights_of(const feast2_t *self)

@@ -8,9 +8,9 @@
 
 /* In a block the weights lie row by row, in a row pair by pair of neighbours, and the features of the block
  * side by side. The last pair of a row holds one weight and a zero. */
-#define FEAST2_PAIRS 2 /* of a row */
+#define FEAST2_PAIRS 2u /* of a row */
 #define FEAST2_ROW_WORDS (FEAST2_PAIRS * FEAST2_GROUP)
-_Static_assert(FEAST2_BLOCK_WORDS == FEAST2_ROWS * FEAST2_ROW_WORDS, "size of a block");
+static_assert(FEAST2_BLOCK_WORDS == FEAST2_ROWS * FEAST2_ROW_WORDS, "size of a block");
 
 /* Word and lane of component `i` of a feature. */
 static inline uint32_t feast2_word_of(uint32_t feature, uint32_t i)
@@ -52,10 +52,8 @@ static inline void feast2_halve_row(int16_t *row, uint32_t octaves)
     const uint32_t mask = (0x7FFFu >> octaves) * 0x10001u;
     for (uint32_t i = 0; i < FEAST2_STRIDE; i += 4u) {
         const feast2_two_t cells = feast2_load_two(&row[i]);
-        feast2_store_two(&row[i], (feast2_two_t){
-            .first = (cells.first >> octaves) & mask,
-            .second = (cells.second >> octaves) & mask,
-        });
+        const feast2_two_t halved = { (cells.first >> octaves) & mask, (cells.second >> octaves) & mask };
+        feast2_store_two(&row[i], halved);
     }
 }
 
@@ -115,7 +113,7 @@ static inline uint32_t feast2_squares(const feast2_patch_t *patch)
     const int16_t *cells = patch->cells;
     uint32_t squares = 0;
     for (uint32_t row = patch->rows; row != 0u; row--) {
-        int32_t sum = (int32_t)cells[FEAST2_SIDE - 1] * cells[FEAST2_SIDE - 1];
+        int32_t sum = (int32_t)cells[FEAST2_SIDE - 1u] * cells[FEAST2_SIDE - 1u];
         sum += (int32_t)cells[0] * cells[0] + (int32_t)cells[1] * cells[1];
         squares += (uint32_t)sum;
         cells += FEAST2_STRIDE;
@@ -135,11 +133,12 @@ static inline feast2_update_t feast2_move_pair(feast2_update_t update, feast2_fa
     const feast2_pair_t pair = *update.weights;
     const int32_t change0 = feast2_mac_lane0(-factors.decay, pair, feast2_mac_lane0(factors.gain, cells, factors.dither));
     const int32_t change1 = feast2_mac_lane1(-factors.decay, pair, feast2_mac_lane1(factors.gain, cells, factors.dither));
-    const uint32_t high0 = (uint32_t)change0 << (16 - FEAST2_LEARNING_SHIFT);
-    const uint32_t high1 = (uint32_t)change1 << (16 - FEAST2_LEARNING_SHIFT);
+    const uint32_t high0 = (uint32_t)change0 << (16u - FEAST2_LEARNING_SHIFT);
+    const uint32_t high1 = (uint32_t)change1 << (16u - FEAST2_LEARNING_SHIFT);
     const feast2_pair_t moved = feast2_add_saturating(pair, ((high1 & 0xFFFF0000u) | (high0 >> 16)) & lanes);
     *update.weights = moved;
-    return (feast2_update_t){ .weights = update.weights + FEAST2_GROUP, .norm2 = feast2_mac2(moved, moved, update.norm2) };
+    const feast2_update_t next = { update.weights + FEAST2_GROUP, feast2_mac2(moved, moved, update.norm2) };
+    return next;
 }
 
 /* Two cells of a row as a pair, the first in lane 0. */
@@ -153,8 +152,8 @@ static inline feast2_update_t feast2_move_rows(feast2_update_t update, feast2_fa
 {
     for (; rows != 0u; rows--) {
         update = feast2_move_pair(update, factors, feast2_cell_pair(&cells[0]), 0xFFFFFFFFu);
-        update = feast2_move_pair(update, factors, (uint16_t)cells[FEAST2_SIDE - 1], 0x0000FFFFu);
-        cells += stride;
+        update = feast2_move_pair(update, factors, (uint16_t)cells[FEAST2_SIDE - 1u], 0x0000FFFFu);
+        cells = &cells[stride];
     }
     return update;
 }
@@ -164,10 +163,10 @@ static inline uint32_t feast2_move(feast2_pair_t *weights, uint32_t feature, con
 {
     static const int16_t off_sensor[FEAST2_SIDE] = { 0 };
     const uint32_t below = FEAST2_ROWS - patch->top - patch->rows;
-    feast2_update_t update = { .weights = &weights[feast2_word_of(feature, 0)], .norm2 = 0 };
-    update = feast2_move_rows(update, factors, off_sensor, patch->top, 0);
+    feast2_update_t update = { &weights[feast2_word_of(feature, 0u)], 0 };
+    update = feast2_move_rows(update, factors, off_sensor, patch->top, 0u);
     update = feast2_move_rows(update, factors, patch->cells, patch->rows, FEAST2_STRIDE);
-    update = feast2_move_rows(update, factors, off_sensor, below, 0);
+    update = feast2_move_rows(update, factors, off_sensor, below, 0u);
     return (uint32_t)update.norm2;
 }
 

@@ -11,7 +11,8 @@ static uint64_t squared_norm(const feast2_t *self, uint32_t feature)
     uint64_t sum = 0;
     for (uint32_t i = 0; i < FEAST2_DIMS; i++) {
         const int64_t weight = feast2_weight(self->weights, feature, i);
-        sum += (uint64_t)(weight * weight);
+        const int64_t square = weight * weight;
+        sum += (uint64_t)square;
     }
     return sum;
 }
@@ -22,17 +23,28 @@ static uint32_t draw(uint32_t x)
     return 1664525u * x + 1013904223u;
 }
 
+/* Drops bits from a value, rounding up as often as what they hold asks: `x` is a draw. */
+static int32_t drop_bits(int32_t value, uint32_t x, uint32_t bits)
+{
+    const uint32_t dither = x >> (32u - bits);
+    return feast2_asr(value + (int32_t)dither, bits);
+}
+
+/* The upper half of a product. */
 static int32_t mulh(int32_t a, int32_t b)
 {
-    return (int32_t)(((int64_t)a * b) >> 32);
+    const int64_t product = (int64_t)a * b;
+    /* cppcheck-suppress misra-c2012-10.1 ; the arithmetic shift that feast2_internal.h asserts */
+    return (int32_t)(product >> 32);
 }
 
 static feast2_factors_t update_factors(feast2_t *self, int32_t dot, feast2_norm_t norm, uint32_t weight_norm2)
 {
-    const int32_t one_q28 = (int32_t)1 << 28;
+    const int32_t one_q28 = 0x10000000;
+    const uint32_t patch_scale = (uint32_t)1 << norm.k;
     const int32_t norm2_q28 = (int32_t)(weight_norm2 >> 2);
     const int32_t inverse = (int32_t)((UINT32_MAX / norm.r) << 14);
-    const int32_t cosine_q28 = mulh((dot >> 1) * ((int32_t)1 << norm.k), inverse);
+    const int32_t cosine_q28 = mulh(feast2_asr(dot, 1u) * (int32_t)patch_scale, inverse);
     const int32_t lost_q30 = 4 * (one_q28 - norm2_q28 + mulh(FEAST2_TWICE_ETA_Q32, norm2_q28 - cosine_q28));
     const int32_t third = 3 * (one_q28 / 2) + mulh(5 * one_q28, lost_q30);
     const int32_t second = 2 * one_q28 + 4 * mulh(third, lost_q30);
@@ -42,16 +54,13 @@ static feast2_factors_t update_factors(feast2_t *self, int32_t dot, feast2_norm_
     const uint32_t for_decay = draw(self->dither);
     const uint32_t for_gain = draw(for_decay);
     self->dither = draw(for_gain);
-    const int32_t decay_q28 = (FEAST2_ETA_Q32 >> 4) - growth_q28 + extra_q28
-                              + (int32_t)(for_decay >> (4 + FEAST2_LEARNING_SHIFT));
-    const int32_t gain = (mulh(FEAST2_ETA_Q32 + 16 * extra_q28, inverse)
-                          + (int32_t)(for_gain >> (1u + FEAST2_LEARNING_SHIFT + norm.k)))
-                         >> (31u - FEAST2_LEARNING_SHIFT - norm.k);
-    return (feast2_factors_t){
-        .decay = decay_q28 >> (28 - FEAST2_LEARNING_SHIFT),
-        .gain = gain > INT16_MAX ? INT16_MAX : gain,
-        .dither = (int32_t)(self->dither >> (32 - FEAST2_LEARNING_SHIFT)),
-    };
+    const int32_t decay_q28 = feast2_asr(FEAST2_ETA_Q32, 4u) - growth_q28 + extra_q28;
+    const int32_t decay = drop_bits(decay_q28, for_decay, 28u - FEAST2_LEARNING_SHIFT);
+    const int32_t wide_gain = mulh(FEAST2_ETA_Q32 + 16 * extra_q28, inverse);
+    const int32_t gain = drop_bits(wide_gain, for_gain, 31u - FEAST2_LEARNING_SHIFT - norm.k);
+    const uint32_t dither = self->dither >> (32u - FEAST2_LEARNING_SHIFT);
+    const feast2_factors_t factors = { decay, gain > INT16_MAX ? INT16_MAX : gain, (int32_t)dither };
+    return factors;
 }
 
 void feast2_learn_hit(feast2_t *self, uint32_t feature, const feast2_patch_t *patch, int32_t dot, feast2_norm_t norm)
@@ -73,8 +82,8 @@ void feast2_learn_miss(feast2_t *self, uint32_t bank)
 
 void feast2_learn_init(feast2_t *self)
 {
-    memcpy(self->weights, feast2_model_weights, sizeof self->weights);
-    memcpy(self->thresholds, feast2_model_thresholds, sizeof self->thresholds);
+    (void)memcpy(self->weights, feast2_model_weights, sizeof self->weights);
+    (void)memcpy(self->thresholds, feast2_model_thresholds, sizeof self->thresholds);
     for (uint32_t n = 0; n < FEAST2_FEATURES; n++) {
         self->norm2[n] = (uint32_t)squared_norm(self, n);
     }
@@ -100,7 +109,7 @@ void feast2_import_word(feast2_t *self, uint32_t index, uint16_t word)
     } else if (index < dither) {
         int32_t *threshold = &self->thresholds[(index - thresholds) / 2u];
         const uint32_t bits = ((uint32_t)*threshold & keep) | ((uint32_t)word << shift);
-        *threshold = (int32_t)(bits < 0x80000000u ? (int64_t)bits : (int64_t)bits - 0x100000000);
+        *threshold = (int32_t)(bits < 0x80000000u ? (int64_t)bits : (int64_t)bits - ((int64_t)UINT32_MAX + 1));
     } else if (index < FEAST2_STATE_WORDS) {
         self->dither = (self->dither & keep) | ((uint32_t)word << shift);
     } else {

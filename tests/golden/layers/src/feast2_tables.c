@@ -24,7 +24,7 @@ const uint16_t feast2_mantissas[FEAST2_MANTISSAS] = {
 };
 
 /* Q15, two to a word, in the layout of feast2_kernel.h. */
-_Alignas(8) const feast2_pair_t feast2_model_weights[FEAST2_WEIGHT_WORDS] = {
+alignas(8) const feast2_pair_t feast2_model_weights[FEAST2_WEIGHT_WORDS] = {
     0x0b131a26u, 0x1bf52800u, 0x06660e4fu, 0x00000000u, 0x000001afu, 0x00001a87u, 0x0000132cu, 0x00000000u,
     0x216300aeu, 0x0fdc1c13u, 0x09d121e6u, 0x00000000u, 0x00002578u, 0x00000582u, 0x00000237u, 0x00000000u,
     0x1df218e7u, 0x156d1d6cu, 0x08731139u, 0x00000000u, 0x00001651u, 0x00000ca7u, 0x000003ddu, 0x00000000u,

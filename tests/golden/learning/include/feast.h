@@ -33,13 +33,13 @@ extern "C" {
 #define FEAST_BUILD_ID "1d063eeff62ca148"
 #define FEAST_BUILD_ID_BYTES { 0x1d, 0x06, 0x3e, 0xef, 0xf6, 0x2c, 0xa1, 0x48 }
 
-#define FEAST_SENSOR_WIDTH 8
-#define FEAST_SENSOR_HEIGHT 6
-#define FEAST_RADIUS 1
-#define FEAST_SIDE 3
-#define FEAST_NEURONS 3 /* features per bank */
-#define FEAST_BANKS 2
-#define FEAST_FEATURES 6 /* results are 0 .. FEAST_FEATURES - 1, or a code below */
+#define FEAST_SENSOR_WIDTH 8u
+#define FEAST_SENSOR_HEIGHT 6u
+#define FEAST_RADIUS 1u
+#define FEAST_SIDE 3u
+#define FEAST_NEURONS 3u /* features per bank */
+#define FEAST_BANKS 2u
+#define FEAST_FEATURES 6u /* results are 0 .. FEAST_FEATURES - 1, or a code below */
 #define FEAST_LEARNING 1 /* 1: features live in RAM and adapt; 0: constant tables */
 #define FEAST_SELECT_THRESHOLD 0 /* 1: while frozen, a feature must be in range of its threshold */
 

@@ -13,7 +13,7 @@ static FEAST_NOINLINE void age_row(int16_t *row, uint32_t octaves)
     if (octaves < FEAST_DEAD_OCTAVES) {
         feast_halve_row(row, octaves);
     } else {
-        memset(row, 0, FEAST_STRIDE * sizeof row[0]);
+        (void)memset(row, 0, FEAST_STRIDE * sizeof row[0]);
     }
 }
 
@@ -51,7 +51,8 @@ static void advance(feast_t *self, uint64_t elapsed_us)
             self->phase = position;
             return;
         }
-        octave += position / FEAST_OCTAVE_Q8;
+        const uint32_t octaves = position / FEAST_OCTAVE_Q8;
+        octave += octaves;
         self->phase = position % FEAST_OCTAVE_Q8;
     } else {
         /* elapsed * 2^8 may not fit 64 bits: split off the whole multiples of the octave length first. */
@@ -85,7 +86,7 @@ static uint32_t square_root(uint32_t value)
 static feast_norm_t patch_norm(const feast_patch_t *patch)
 {
     uint32_t squares = feast_squares(patch);
-    feast_norm_t norm = { .r = 0, .k = 0 };
+    feast_norm_t norm = { 0u, 0u };
     while (squares < ((uint32_t)1 << 30)) {
         squares <<= 2;
         norm.k++;
@@ -95,20 +96,24 @@ static feast_norm_t patch_norm(const feast_patch_t *patch)
 }
 
 typedef struct {
-    int32_t feature; /* FEAST_NONE if no feature was in range */
+    uint32_t feature; /* FEAST_NONE if no feature was in range */
     int32_t dot;
-} winner_t;
+} feast_winner_t;
 
-static inline winner_t nearer(winner_t winner, int32_t dot, uint32_t feature)
+static inline feast_winner_t nearer(feast_winner_t winner, int32_t dot, uint32_t feature)
 {
-    return dot > winner.dot ? (winner_t){ .feature = (int32_t)feature, .dot = dot } : winner;
+    if (dot > winner.dot) {
+        winner.feature = feature;
+        winner.dot = dot;
+    }
+    return winner;
 }
 
 /* The nearest feature of a bank. */
-static winner_t nearest(const feast_t *self, uint32_t bank, const feast_patch_t *patch)
+static feast_winner_t nearest(const feast_t *self, uint32_t bank, const feast_patch_t *patch)
 {
     const feast_pair_t *weights = feast_weights_of(self) + bank * FEAST_BLOCKS * FEAST_BLOCK_WORDS;
-    winner_t winner = { .feature = FEAST_NONE, .dot = INT32_MIN };
+    feast_winner_t winner = { FEAST_NONE, INT32_MIN };
     for (uint32_t place = 0; place < FEAST_NEURONS; place += FEAST_GROUP) {
         const uint32_t feature = bank * FEAST_NEURONS + place;
         int32_t dots[FEAST_GROUP];
@@ -126,30 +131,35 @@ static winner_t nearest(const feast_t *self, uint32_t bank, const feast_patch_t 
 
 static inline bool in_range(int32_t dot, int32_t threshold, feast_norm_t norm)
 {
-    return dot * ((int64_t)1 << (30u - FEAST_WEIGHT_FRACTION + norm.k)) >= (int64_t)threshold * (int64_t)norm.r;
+    const uint64_t scale = (uint64_t)1 << (30u - FEAST_WEIGHT_FRACTION + norm.k);
+    return (int64_t)dot * (int64_t)scale >= (int64_t)threshold * (int64_t)norm.r;
 }
 
 /* The nearest feature of a bank among those in range of their selection thresholds. */
-static winner_t nearest_in_range(const feast_t *self, uint32_t bank, const feast_patch_t *patch, feast_norm_t norm)
+static feast_winner_t nearest_in_range(const feast_t *self, uint32_t bank, const feast_patch_t *patch, feast_norm_t norm)
 {
     const feast_pair_t *weights = feast_weights_of(self) + bank * FEAST_BLOCKS * FEAST_BLOCK_WORDS;
     const int32_t *thresholds = feast_thresholds_of(self);
-    winner_t winner = { .feature = FEAST_NONE, .dot = INT32_MIN };
+    feast_winner_t winner = { FEAST_NONE, INT32_MIN };
     for (uint32_t place = 0; place < FEAST_NEURONS; place += FEAST_GROUP) {
         const uint32_t feature = bank * FEAST_NEURONS + place;
         int32_t dots[FEAST_GROUP];
         feast_dots(patch, weights, dots);
         if (dots[0] > winner.dot && in_range(dots[0], thresholds[feature + 0u], norm)) {
-            winner = (winner_t){ .feature = (int32_t)(feature + 0u), .dot = dots[0] };
+            winner.feature = feature + 0u;
+            winner.dot = dots[0];
         }
         if (dots[1] > winner.dot && in_range(dots[1], thresholds[feature + 1u], norm)) {
-            winner = (winner_t){ .feature = (int32_t)(feature + 1u), .dot = dots[1] };
+            winner.feature = feature + 1u;
+            winner.dot = dots[1];
         }
         if (dots[2] > winner.dot && in_range(dots[2], thresholds[feature + 2u], norm)) {
-            winner = (winner_t){ .feature = (int32_t)(feature + 2u), .dot = dots[2] };
+            winner.feature = feature + 2u;
+            winner.dot = dots[2];
         }
         if (place + 3u < FEAST_NEURONS && dots[3] > winner.dot && in_range(dots[3], thresholds[feature + 3u], norm)) {
-            winner = (winner_t){ .feature = (int32_t)(feature + 3u), .dot = dots[3] };
+            winner.feature = feature + 3u;
+            winner.dot = dots[3];
         }
         weights += FEAST_BLOCK_WORDS;
     }
@@ -169,8 +179,8 @@ static void count_compared(feast_t *self, bool missed)
 
 static int16_t compare(feast_t *self, uint32_t bank, const feast_patch_t *patch)
 {
-    feast_norm_t norm = { .r = 0, .k = 0 };
-    winner_t winner;
+    feast_norm_t norm = { 0u, 0u };
+    feast_winner_t winner;
     if (self->learning) {
         norm = patch_norm(patch);
         winner = nearest_in_range(self, bank, patch, norm);
@@ -187,7 +197,7 @@ static int16_t compare(feast_t *self, uint32_t bank, const feast_patch_t *patch)
     if (self->learning && missed) {
         feast_learn_miss(self, bank);
     } else if (self->learning) {
-        feast_learn_hit(self, (uint32_t)winner.feature, patch, winner.dot, norm);
+        feast_learn_hit(self, winner.feature, patch, winner.dot, norm);
     } else {
         /* frozen for now: nothing adapts */
     }
@@ -198,7 +208,7 @@ static int16_t compare(feast_t *self, uint32_t bank, const feast_patch_t *patch)
 
 void feast_init(feast_t *self)
 {
-    memset(self, 0, sizeof *self);
+    (void)memset(self, 0, sizeof *self);
     self->learning = true;
     feast_learn_init(self);
 }
@@ -209,8 +219,8 @@ void feast_reset(feast_t *self)
     self->t_us = 0;
     self->octave = 0;
     self->phase = 0;
-    memset(self->row_octave, 0, sizeof self->row_octave);
-    memset(self->surface, 0, sizeof self->surface);
+    (void)memset(self->row_octave, 0, sizeof self->row_octave);
+    (void)memset(self->surface, 0, sizeof self->surface);
 }
 
 int16_t feast_step(feast_t *self, const feast_event_t *event)
@@ -234,7 +244,7 @@ int16_t feast_step(feast_t *self, const feast_event_t *event)
     const uint32_t top = y < FEAST_RADIUS ? FEAST_RADIUS - y : 0u;
     const uint32_t below = FEAST_SENSOR_HEIGHT - 1u - y;
     const uint32_t bottom = below < FEAST_RADIUS ? FEAST_RADIUS - below : 0u;
-    const uint32_t bank = event->polarity != 0u ? 1u : 0u;
+    const uint32_t bank = (event->polarity != 0u) ? (uint32_t)1 : (uint32_t)0;
     const uint32_t pixel_row = bank * FEAST_SENSOR_HEIGHT + y;
     const uint32_t surface_row = pixel_row * FEAST_CHANNELS;
     const uint32_t first_row = (pixel_row + top - FEAST_RADIUS) * FEAST_CHANNELS;

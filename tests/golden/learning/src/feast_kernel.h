@@ -8,9 +8,9 @@
 
 /* In a block the weights lie row by row, in a row pair by pair of neighbours, and the features of the block
  * side by side. The last pair of a row holds one weight and a zero. */
-#define FEAST_PAIRS 2 /* of a row */
+#define FEAST_PAIRS 2u /* of a row */
 #define FEAST_ROW_WORDS (FEAST_PAIRS * FEAST_GROUP)
-_Static_assert(FEAST_BLOCK_WORDS == FEAST_ROWS * FEAST_ROW_WORDS, "size of a block");
+static_assert(FEAST_BLOCK_WORDS == FEAST_ROWS * FEAST_ROW_WORDS, "size of a block");
 
 /* Word and lane of component `i` of a feature. */
 static inline uint32_t feast_word_of(uint32_t feature, uint32_t i)
@@ -52,10 +52,8 @@ static inline void feast_halve_row(int16_t *row, uint32_t octaves)
     const uint32_t mask = (0x7FFFu >> octaves) * 0x10001u;
     for (uint32_t i = 0; i < FEAST_STRIDE; i += 4u) {
         const feast_two_t cells = feast_load_two(&row[i]);
-        feast_store_two(&row[i], (feast_two_t){
-            .first = (cells.first >> octaves) & mask,
-            .second = (cells.second >> octaves) & mask,
-        });
+        const feast_two_t halved = { (cells.first >> octaves) & mask, (cells.second >> octaves) & mask };
+        feast_store_two(&row[i], halved);
     }
 }
 
@@ -115,7 +113,7 @@ static inline uint32_t feast_squares(const feast_patch_t *patch)
     const int16_t *cells = patch->cells;
     uint32_t squares = 0;
     for (uint32_t row = patch->rows; row != 0u; row--) {
-        int32_t sum = (int32_t)cells[FEAST_SIDE - 1] * cells[FEAST_SIDE - 1];
+        int32_t sum = (int32_t)cells[FEAST_SIDE - 1u] * cells[FEAST_SIDE - 1u];
         sum += (int32_t)cells[0] * cells[0] + (int32_t)cells[1] * cells[1];
         squares += (uint32_t)sum;
         cells += FEAST_STRIDE;
@@ -135,11 +133,12 @@ static inline feast_update_t feast_move_pair(feast_update_t update, feast_factor
     const feast_pair_t pair = *update.weights;
     const int32_t change0 = feast_mac_lane0(-factors.decay, pair, feast_mac_lane0(factors.gain, cells, factors.dither));
     const int32_t change1 = feast_mac_lane1(-factors.decay, pair, feast_mac_lane1(factors.gain, cells, factors.dither));
-    const uint32_t high0 = (uint32_t)change0 << (16 - FEAST_LEARNING_SHIFT);
-    const uint32_t high1 = (uint32_t)change1 << (16 - FEAST_LEARNING_SHIFT);
+    const uint32_t high0 = (uint32_t)change0 << (16u - FEAST_LEARNING_SHIFT);
+    const uint32_t high1 = (uint32_t)change1 << (16u - FEAST_LEARNING_SHIFT);
     const feast_pair_t moved = feast_add_saturating(pair, ((high1 & 0xFFFF0000u) | (high0 >> 16)) & lanes);
     *update.weights = moved;
-    return (feast_update_t){ .weights = update.weights + FEAST_GROUP, .norm2 = feast_mac2(moved, moved, update.norm2) };
+    const feast_update_t next = { update.weights + FEAST_GROUP, feast_mac2(moved, moved, update.norm2) };
+    return next;
 }
 
 /* Two cells of a row as a pair, the first in lane 0. */
@@ -153,8 +152,8 @@ static inline feast_update_t feast_move_rows(feast_update_t update, feast_factor
 {
     for (; rows != 0u; rows--) {
         update = feast_move_pair(update, factors, feast_cell_pair(&cells[0]), 0xFFFFFFFFu);
-        update = feast_move_pair(update, factors, (uint16_t)cells[FEAST_SIDE - 1], 0x0000FFFFu);
-        cells += stride;
+        update = feast_move_pair(update, factors, (uint16_t)cells[FEAST_SIDE - 1u], 0x0000FFFFu);
+        cells = &cells[stride];
     }
     return update;
 }
@@ -164,10 +163,10 @@ static inline uint32_t feast_move(feast_pair_t *weights, uint32_t feature, const
 {
     static const int16_t off_sensor[FEAST_SIDE] = { 0 };
     const uint32_t below = FEAST_ROWS - patch->top - patch->rows;
-    feast_update_t update = { .weights = &weights[feast_word_of(feature, 0)], .norm2 = 0 };
-    update = feast_move_rows(update, factors, off_sensor, patch->top, 0);
+    feast_update_t update = { &weights[feast_word_of(feature, 0u)], 0 };
+    update = feast_move_rows(update, factors, off_sensor, patch->top, 0u);
     update = feast_move_rows(update, factors, patch->cells, patch->rows, FEAST_STRIDE);
-    update = feast_move_rows(update, factors, off_sensor, below, 0);
+    update = feast_move_rows(update, factors, off_sensor, below, 0u);
     return (uint32_t)update.norm2;
 }
 
