@@ -27,6 +27,18 @@ def c_words(values: Iterable[int], width: int = 108) -> str:
     return _lines((f"0x{int(value):08x}u" for value in values), width)
 
 
+def c_strings(values: Iterable[str], width: int = 108) -> str:
+    """An initialiser of string literals for a macro, in continued lines of at most `width` characters.
+
+    >>> print(c_strings(["one", "two", "three"], width=24))
+        { "one", "two", \\
+        "three" }
+    """
+    lines = _lines((f'"{value}"' for value in values), width - 4).split("\n")
+    lines[0] = lines[0].replace("    ", "    { ", 1)
+    return " \\\n".join(lines) + " }"
+
+
 def hex_bytes(digits: str) -> str:
     """Hex digits as C byte constants.
 
@@ -60,4 +72,10 @@ def _lines(items: Iterable[str], width: int) -> str:
     return "\n".join([*lines, line]).removesuffix(",")
 
 
-FILTERS = {"c_rows": c_rows, "c_words": c_words, "hex_bytes": hex_bytes, "declaration": declaration}
+FILTERS = {
+    "c_rows": c_rows,
+    "c_words": c_words,
+    "c_strings": c_strings,
+    "hex_bytes": hex_bytes,
+    "declaration": declaration,
+}

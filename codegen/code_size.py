@@ -32,6 +32,8 @@ _CODE: Final[dict[tuple[Kernel, Mode], tuple[float, float, float, float]]] = {
 last block is not full. Fitted to the least largest error, 188 bytes."""
 _NARROW: Final[dict[Kernel, int]] = {"small": 80, "portable": 40, "dsp": 170, "vector": 10}
 """More bytes where weights are octets, which must be widened."""
+READOUT_CODE_BYTES: Final = 300
+"""Bytes that class scores add, on any core."""
 _STACK: Final[dict[bool, int]] = {False: 176, True: 352}
 """Deepest call chain of feast_step, by learning, without the patch that the vector kernel copies."""
 

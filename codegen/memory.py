@@ -7,13 +7,17 @@ from typing import Final
 
 from codegen import qformat
 from codegen.boards import Board, Kernel
-from codegen.code_size import JOINT_CODE_BYTES, JOINT_STACK_BYTES, code_bytes, stack_bytes
+from codegen.code_size import JOINT_CODE_BYTES, JOINT_STACK_BYTES, READOUT_CODE_BYTES, code_bytes, stack_bytes
 from codegen.errors import FeastError
 from codegen.layout import make_layout
 from codegen.model import Hyperparameters, Sensor
 from codegen.options import Options
+from codegen.readout import ReadoutSize
 
-_TYPE_BYTES: Final = {"uint64_t": 8, "uint32_t": 4, "int32_t": 4, "uint16_t": 2, "int16_t": 2, "bool": 1}
+_TYPE_BYTES: Final = {
+    **{"uint64_t": 8, "int64_t": 8, "uint32_t": 4, "int32_t": 4},
+    **{"uint16_t": 2, "int16_t": 2, "bool": 1},
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,11 @@ def row_stride(params: Hyperparameters, sensor: Sensor, kernel: Kernel) -> int:
 
 
 def state_members(
-    params: Hyperparameters, sensor: Sensor, options: Options, kernel: Kernel
+    params: Hyperparameters,
+    sensor: Sensor,
+    options: Options,
+    kernel: Kernel,
+    readout: ReadoutSize | None = None,
 ) -> tuple[Member, ...]:
     """Members of ``feast_t`` in their order."""
     features = params.features
@@ -97,9 +105,18 @@ def state_members(
         Member("started", "bool", 0, "an event was accepted since the reset"),
     ]
     switch = [Member("learning", "bool", 0, "features adapt")]
+    scores, scored = score_members(readout)
     if options.learning:
-        return (*time, *arrays, *learned, *counters, *switch)
-    return (*time, arrays[0], *counters)
+        return (*time, *scores, *arrays, *learned, *counters, *switch, *scored)
+    return (*time, *scores, arrays[0], *counters, *scored)
+
+
+def score_members(readout: ReadoutSize | None) -> tuple[list[Member], list[Member]]:
+    """Members that class scores add: those of 64 bits, and a flag; none without a readout."""
+    if readout is None:
+        return [], []
+    scores = Member("scores", "int64_t", readout.classes, "sums of readout rows since the reset")
+    return [scores], [Member("scored", "bool", 0, "an event was scored since the reset")]
 
 
 def struct_bytes(members: tuple[Member, ...]) -> int:
@@ -122,21 +139,32 @@ def budget(
     options: Options,
     kernel: Kernel,
     lower: Hyperparameters | None = None,
+    readout: ReadoutSize | None = None,
 ) -> Budget:
-    """RAM and flash of the library for a network of these parameters, on a layer `lower` if there is one."""
+    """RAM and flash of the library for a network of these parameters, on a layer `lower` if there is one,
+    with class scores if there is a readout."""
     layout = make_layout(params, kernel, options.weights == "int8")
     tables = 4 * layout.words + 4 * params.features + 2 * qformat.MANTISSAS
+    scores = readout_table_bytes(params, sensor, readout) if readout else 0
+    scoring = READOUT_CODE_BYTES if readout else 0
     own = Budget(
-        ram=struct_bytes(state_members(params, sensor, options, kernel)),
-        tables=tables,
-        flash=tables + code_bytes(layout, options),
+        ram=struct_bytes(state_members(params, sensor, options, kernel, None if lower else readout)),
+        tables=tables + scores,
+        flash=tables + code_bytes(layout, options) + scores + scoring,
         stack=stack_bytes(layout, options),
     )
     if lower is None:
         return own
     below = budget(lower, sensor, options.below, kernel)
-    # The two states are multiples of 8 bytes; learning adds a flag behind them.
-    return own.above(below, 8 if options.learning else 0, JOINT_CODE_BYTES, JOINT_STACK_BYTES)
+    # The two states are multiples of 8 bytes; learning and scores add flags behind them.
+    flags = 8 if options.learning or readout else 0
+    members = flags + (8 * readout.classes if readout else 0)
+    return own.above(below, members, JOINT_CODE_BYTES, JOINT_STACK_BYTES)
+
+
+def readout_table_bytes(params: Hyperparameters, sensor: Sensor, readout: ReadoutSize) -> int:
+    """Constant tables of class scores: the rows, and the cell of each sensor row and column."""
+    return 2 * (readout.grid**2 * params.features * readout.classes + sensor.height + sensor.width)
 
 
 def fits(
@@ -145,9 +173,10 @@ def fits(
     options: Options,
     board: Board,
     lower: Hyperparameters | None = None,
+    readout: ReadoutSize | None = None,
 ) -> bool:
     """Whether the library fits beside the firmware."""
-    need = budget(params, sensor, options, board.kernel, lower)
+    need = budget(params, sensor, options, board.kernel, lower, readout)
     return all(needed <= have for _, needed, have in _limits(need, board))
 
 
@@ -157,14 +186,15 @@ def largest_fitting(
     options: Options,
     board: Board,
     lower: Hyperparameters | None = None,
+    readout: ReadoutSize | None = None,
 ) -> int:
     """Most neurons per bank that fit the board, 0 if not even one does."""
     low, high = 0, 1
-    while fits(replace(params, neurons=high), sensor, options, board, lower):
+    while fits(replace(params, neurons=high), sensor, options, board, lower, readout):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        if fits(replace(params, neurons=middle), sensor, options, board, lower):
+        if fits(replace(params, neurons=middle), sensor, options, board, lower, readout):
             low = middle
         else:
             high = middle
@@ -177,16 +207,19 @@ def check_fit(
     options: Options,
     board: Board,
     lower: Hyperparameters | None = None,
+    readout: ReadoutSize | None = None,
 ) -> None:
     """Raise FeastError if the library is too large for the board, saying what would fit."""
-    need = budget(params, sensor, options, board.kernel, lower)
+    need = budget(params, sensor, options, board.kernel, lower, readout)
     for kind, bytes_needed, have in _limits(need, board):
         if bytes_needed > have:
-            most = largest_fitting(params, sensor, options, board, lower)
+            most = largest_fitting(params, sensor, options, board, lower, readout)
+            plain = readout is not None and fits(params, sensor, options, board, lower)
             raise FeastError(
                 f"model too large for {board.name}: it needs {bytes_needed} bytes of {kind}, "
                 f"{max(0, have)} are free beside the firmware; "
                 + (f"up to {most} neurons would fit" if most else _too_large(params, sensor, board, lower))
+                + (", and all of them without the readout (--no-readout)" if plain else "")
             )
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codegen.errors import FeastError
+from codegen.readout import Readout, check_readout
 
 FORMAT_VERSION: Final = 1
 MOST_NEURONS: Final = 4096
@@ -126,6 +127,7 @@ class Model:
     ``weights``: float64 (features, D), rows of unit L2 norm, D by patch row, channel, column.
     ``thresholds``: float64 (features,), each in [-1, 1].
     ``lower``: the layer whose winners are this layer's events, frozen; None for a layer on camera events.
+    ``readout``: class scores, for a model that was trained with them; a layer below has none.
     """
 
     params: Hyperparameters
@@ -134,6 +136,7 @@ class Model:
     thresholds: npt.NDArray[np.float64]
     training: Training
     lower: Model | None = None
+    readout: Readout | None = None
 
     @property
     def model_id(self) -> str:
@@ -179,6 +182,11 @@ class _LowerSchema(_Strict):
     training: _TrainingSchema
 
 
+class _ReadoutSchema(_Strict):
+    grid: int
+    labels: tuple[str, ...]
+
+
 class _HeaderSchema(_Strict):
     format: Literal["feast-model"]
     version: Literal[1]
@@ -187,6 +195,7 @@ class _HeaderSchema(_Strict):
     sensor: _SensorSchema
     training: _TrainingSchema
     lower: _LowerSchema | None = None
+    readout: _ReadoutSchema | None = None
 
 
 _LAYER_ARRAYS: Final = ("weights", "thresholds")
@@ -207,6 +216,8 @@ def _header_text(model: Model) -> str:
     }
     if model.lower is not None:
         header["lower"] = _layer_header(model.lower)
+    if model.readout is not None:
+        header["readout"] = {"grid": model.readout.grid, "labels": model.readout.labels}
     return json.dumps(header, sort_keys=True, allow_nan=False)
 
 
@@ -223,11 +234,12 @@ def _stored_params(params: Hyperparameters) -> dict[str, Any]:
 def _arrays(model: Model) -> dict[str, Any]:
     """What a model file holds beside its header, by name."""
     layers = {"": model} | ({"lower_": model.lower} if model.lower else {})
-    return {
-        prefix + name: np.ascontiguousarray(getattr(layer, name), "<f8")
-        for prefix, layer in layers.items()
-        for name in _LAYER_ARRAYS
+    arrays = {
+        prefix + name: getattr(layer, name) for prefix, layer in layers.items() for name in _LAYER_ARRAYS
     }
+    if model.readout is not None:
+        arrays |= {"readout_weights": model.readout.weights, "readout_bias": model.readout.bias}
+    return {name: np.ascontiguousarray(array, "<f8") for name, array in arrays.items()}
 
 
 def stacked(lower: Model, params: Hyperparameters) -> Hyperparameters:
@@ -305,6 +317,7 @@ def load_model(path: Path) -> Model:
         model = replace(model, params=params, lower=lower)
         _check_arrays(lower, path, "lower ")
     _check_arrays(model, path)
+    model = replace(model, readout=_readout(header.readout, arrays, model.params.features, path))
     if bytes.fromhex(model.model_id) != arrays["sha256"].tobytes():
         raise FeastError(f"{path}: checksum does not match the content: the file is damaged")
     return model
@@ -329,15 +342,31 @@ def _layer(
     )
 
 
+def _readout(
+    header: _ReadoutSchema | None, arrays: dict[str, npt.NDArray[Any]], features: int, path: Path
+) -> Readout | None:
+    if (header is not None) != ("readout_weights" in arrays):
+        raise FeastError(f"{path}: header and arrays disagree about a readout")
+    if header is None:
+        return None
+    weights, bias = (arrays[name].astype(np.float64) for name in ("readout_weights", "readout_bias"))
+    try:
+        return check_readout(Readout(header.grid, header.labels, weights, bias), features)
+    except FeastError as error:
+        raise FeastError(f"{path}: {error}") from None
+
+
+_OPTIONAL_ARRAYS: Final = (("lower_weights", "lower_thresholds"), ("readout_weights", "readout_bias"))
+
+
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     expected = {"header": "|u1", "sha256": "|u1", "weights": "<f8", "thresholds": "<f8"}
-    lower = {"lower_weights": "<f8", "lower_thresholds": "<f8"}
     try:
         with np.load(path, allow_pickle=False) as archive:
             found = set(archive.files) if isinstance(archive, np.lib.npyio.NpzFile) else set()
-            if found == set(expected | lower):
-                expected |= lower
-            elif found != set(expected):
+            for names in _OPTIONAL_ARRAYS:
+                expected |= dict.fromkeys(names, "<f8") if found.issuperset(names) else {}
+            if found != set(expected):
                 raise FeastError(f"{path}: not a model file (expected the arrays {sorted(expected)})")
             arrays = {name: archive[name] for name in expected}
     except FileNotFoundError:

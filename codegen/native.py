@@ -37,6 +37,11 @@ void native_snapshot(const feast_t *self, uint16_t *words)
 {
     for (uint32_t i = 0; i < FEAST_SNAPSHOT_WORDS; i++) { words[i] = feast_snapshot_word(self, i); }
 }
+#ifdef FEAST_CLASSES
+uint32_t native_classes(void) { return FEAST_CLASSES; }
+#else
+uint32_t native_classes(void) { return 0; }
+#endif
 #if FEAST_LEARNING
 void native_set_learning(feast_t *self, int learning) { feast_set_learning(self, learning != 0); }
 int native_import(feast_t *self, const uint16_t *words)
@@ -58,6 +63,9 @@ uint32_t native_snapshot_words(void);
 void native_snapshot(const feast_t *self, uint16_t *words);
 void native_set_learning(feast_t *self, int learning);
 int native_import(feast_t *self, const uint16_t *words);
+uint32_t native_classes(void);
+int64_t feast_score(const feast_t *self, uint32_t index);
+int32_t feast_class(const feast_t *self);
 void feast_init(feast_t *self);
 void feast_reset(feast_t *self);
 void feast_signals(const feast_t *self, feast_signals_t *signals);
@@ -125,6 +133,17 @@ class NativeFeast:
         signals = self._ffi.new("feast_signals_t *")
         self._lib.feast_signals(self._self, signals)
         return {name: int(getattr(signals, name)) for name in dir(signals)}
+
+    @property
+    def scores(self) -> npt.NDArray[np.int64]:
+        """Score of each class; empty for a library without a readout."""
+        classes = range(self._lib.native_classes())
+        return np.array([self._lib.feast_score(self._self, i) for i in classes], np.int64)
+
+    @property
+    def label(self) -> int:
+        """Index of the class with the largest score; -1 before a feature has won, or without a readout."""
+        return int(self._lib.feast_class(self._self)) if self._lib.native_classes() else -1
 
     def import_learned(self, words: npt.NDArray[np.uint16]) -> bool:
         """Replace the learned state; False if the library refused it and put its own back."""

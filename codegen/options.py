@@ -19,8 +19,10 @@ class Options:
     """Selection while features are frozen: nearest feature, or only those in range."""
     weights: Weights = "int16"
     """Stored weights; int8 halves the tables of frozen features and costs some agreement."""
+    readout: bool = True
+    """Keep class scores, if the model has a readout."""
 
     @property
     def below(self) -> Options:
         """Options of the lower of two layers: frozen, the nearest wins (docs/numerics.md section 12)."""
-        return Options(weights=self.weights)
+        return Options(weights=self.weights, readout=False)

@@ -14,13 +14,31 @@ from codegen import qformat, wire
 from codegen.boards import Board, Kernel
 from codegen.errors import FeastError
 from codegen.layout import VECTOR, make_layout, pack_weights
-from codegen.memory import Member, budget, check_fit, row_stride, state_members
+from codegen.memory import Member, budget, check_fit, row_stride, score_members, state_members
+from codegen.model import Sensor
 from codegen.options import Options
-from codegen.quantise import INITIAL_DITHER, QuantModel, state_id, stored_weights
+from codegen.quantise import INITIAL_DITHER, QuantModel, state_id, stored_weights, used_readout
+from codegen.readout import QuantReadout, ReadoutSize, cells_along
+from codegen.snapshot import score_words
 
 API_VERSION: Final = (1, 0, 0)
 NUMERICS_VERSION: Final = 1
 """Goes up when docs/numerics.md changes any result; part of the build id."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadoutPlan:
+    """Class scores: labels and constant tables."""
+
+    grid: int
+    labels: tuple[str, ...]
+    row_bits: int
+    row_cells: npt.NDArray[np.int64]
+    """(height,): the first cell of the row of cells that a sensor row lies in."""
+    column_cells: npt.NDArray[np.int64]
+    """(width,): the column of cells that a sensor column lies in."""
+    rows: npt.NDArray[np.int16]
+    """(cells * features, classes)"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +107,9 @@ class Plan:
     layers: tuple[Plan, ...] = ()
     """Of two layers, each by itself, the lower one first; all else is then of both: what a user of the
     library sees, who gives events to the lower layer and gets results of the upper one."""
+    readout: ReadoutPlan | None = None
+    """Of the library as a whole, not of one of two layers."""
+    readout_left_out: bool = False
 
 
 def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: Kernel | None = None) -> Plan:
@@ -103,7 +124,8 @@ def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: 
     if board is None:
         return _lay_out_all(quant, options, "host", kernel or "portable")
     lower = quant.lower.params if quant.lower else None
-    check_fit(quant.params, quant.sensor, options, board, lower)
+    readout = used_readout(quant, options)
+    check_fit(quant.params, quant.sensor, options, board, lower, readout.size if readout else None)
     return _lay_out_all(quant, options, board.name, kernel or board.kernel)
 
 
@@ -122,19 +144,50 @@ def build_id(quant: QuantModel, options: Options) -> str:
     }
     if quant.lower is not None:
         content["lower"] = build_id(quant.lower, options.below)
+    readout = used_readout(quant, options)
+    if readout is not None:
+        content["readout"] = [readout.grid, readout.labels, readout.bits, readout.digest]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _lay_out_all(quant: QuantModel, options: Options, board: str, kernel: Kernel) -> Plan:
-    upper = _lay_out(quant, options, board, kernel)
+    readout = used_readout(quant, options)
+    if readout is None:
+        plan = _lay_out_layers(quant, options, board, kernel)
+        return replace(plan, readout_left_out=quant.readout is not None)
+    plan = _lay_out_layers(quant, options, board, kernel, readout.size)
+    return replace(
+        plan,
+        snapshot_words=plan.snapshot_words + score_words(readout.size.classes),
+        readout=_lay_out_readout(readout, quant.sensor),
+    )
+
+
+def _lay_out_readout(readout: QuantReadout, sensor: Sensor) -> ReadoutPlan:
+    return ReadoutPlan(
+        grid=readout.grid,
+        labels=readout.labels,
+        row_bits=readout.bits,
+        row_cells=cells_along(sensor.height, readout.grid) * readout.grid,
+        column_cells=cells_along(sensor.width, readout.grid),
+        rows=readout.rows,
+    )
+
+
+def _lay_out_layers(
+    quant: QuantModel, options: Options, board: str, kernel: Kernel, readout: ReadoutSize | None = None
+) -> Plan:
     if quant.lower is None:
-        return upper
+        return _lay_out(quant, options, board, kernel, readout)
+    upper = _lay_out(quant, options, board, kernel)
     lower = _lay_out(quant.lower, options.below, board, kernel)
-    size = budget(quant.params, quant.sensor, options, kernel, quant.lower.params)
+    size = budget(quant.params, quant.sensor, options, kernel, quant.lower.params, readout)
+    scores, scored = score_members(readout)
     members = [
         Member(name, f"feast{number}_t", 0, f"{name} layer")
         for number, name in enumerate(("lower", "upper"), start=1)
     ]
+    members += [*scores, *scored]
     if options.learning:
         members.append(Member("foreign", "bool", 0, "an imported word was not the lower layer's own"))
     return replace(
@@ -151,11 +204,13 @@ def _lay_out_all(quant: QuantModel, options: Options, board: str, kernel: Kernel
     )
 
 
-def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) -> Plan:
+def _lay_out(
+    quant: QuantModel, options: Options, board: str, kernel: Kernel, readout: ReadoutSize | None = None
+) -> Plan:
     params, sensor = quant.params, quant.sensor
     stored = stored_weights(quant, options)
     layout = make_layout(params, kernel, options.weights == "int8")
-    size = budget(params, sensor, options, kernel)
+    size = budget(params, sensor, options, kernel, readout=readout)
     learned = params.features * params.dims + 2 * params.features + 2
     return Plan(
         api_version=API_VERSION,
@@ -204,7 +259,7 @@ def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) ->
         learning_shift=quant.learning_shift,
         initial_dither=INITIAL_DITHER,
         norm_tolerance=qformat.NORM_TOLERANCE,
-        members=state_members(params, sensor, options, kernel),
+        members=state_members(params, sensor, options, kernel, readout),
         state_words=learned,
         snapshot_words=learned
         + 12

@@ -12,6 +12,7 @@ from codegen import qformat
 from codegen.errors import FeastError
 from codegen.model import Hyperparameters, Model, Sensor
 from codegen.options import Options, Weights
+from codegen.readout import QuantReadout, quantise_readout
 
 TAU_RANGE_US = (10.0, 1e7)
 ETA_RANGE = (1e-5, 0.1)
@@ -44,6 +45,7 @@ class QuantModel:
     learning_shift: int
     lower: QuantModel | None = None
     """The layer below, which feeds this one."""
+    readout: QuantReadout | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class QuantReport:
 def quantise(model: Model) -> tuple[QuantModel, QuantReport]:
     """Round a model into the formats of docs/numerics.md; the report is on the upper of two layers.
 
-    Raises FeastError for a decay constant that the formats cannot express.
+    Raises FeastError for a decay constant or a readout that the formats cannot express.
     """
     params = model.params
     _check_range("tau_us", params.tau_us, TAU_RANGE_US)
@@ -85,6 +87,7 @@ def quantise(model: Model) -> tuple[QuantModel, QuantReport]:
         delta_e_q30=qformat.to_unit(params.delta_e),
         learning_shift=qformat.learning_shift(params.eta, bits),
         lower=quantise(model.lower)[0] if model.lower else None,
+        readout=quantise_readout(model.readout) if model.readout else None,
     )
     return quant, _report(model, quant)
 
@@ -119,6 +122,11 @@ def stored_weights(quant: QuantModel, options: Options) -> StoredWeights:
     while np.abs(_narrowed(quant.weights, fraction)).max() > qformat.NARROW_MAX:
         fraction -= 1
     return StoredWeights(_narrowed(quant.weights, fraction), fraction)
+
+
+def used_readout(quant: QuantModel, options: Options) -> QuantReadout | None:
+    """The readout that twin and plan work with, if there is one."""
+    return quant.readout if options.readout else None
 
 
 def _narrowed(weights: npt.NDArray[np.int16], fraction: int) -> npt.NDArray[np.int16]:

@@ -28,6 +28,11 @@ _LAYER: Final = {
     "src/feast_tables.c": "feast_tables.c.j2",
 }
 _LEARNING: Final = {"src/feast_learn.c": "feast_learn.c.j2", "src/feast_learn.h": "feast_learn.h.j2"}
+_READOUT: Final = {
+    "src/feast_readout.c": "feast_readout.c.j2",
+    "src/feast_readout.h": "feast_readout.h.j2",
+    "src/feast_readout_tables.c": "feast_readout_tables.c.j2",
+}
 _KERNELS: Final[dict[Kernel, str]] = {
     "small": "feast_kernel_pairs.h.j2",
     "portable": "feast_kernel_pairs.h.j2",
@@ -58,6 +63,7 @@ def render(plan: Plan) -> dict[str, str]:
     for number, layer in enumerate(plan.layers, start=1):
         files |= as_layer(_fill(_layer_templates(layer), layer), number)
     files |= _fill(_JOINT if plan.layers else _layer_templates(plan), plan)
+    files |= _fill(_READOUT if plan.readout else {}, plan)
     sources = sorted(path for path in files if path.endswith(".c"))
     files |= _fill(_PACKAGE, plan, sources=sources, **wire_text.template_values())
     files = {path: files[path] for path in sorted(files)}
@@ -101,6 +107,7 @@ def _manifest(plan: Plan, files: dict[str, str]) -> str:
         "learning": plan.learning,
         "select": "threshold" if plan.select_threshold else "nearest",
         "weights": "int8" if plan.narrow else "int16",
+        **({"readout": {"grid": plan.readout.grid, "labels": plan.readout.labels}} if plan.readout else {}),
         "ram_bytes": plan.ram_bytes,
         "table_bytes": plan.table_bytes,
         "flash_bytes": plan.flash_bytes,
@@ -110,6 +117,7 @@ def _manifest(plan: Plan, files: dict[str, str]) -> str:
         + ("" if plan.board == "host" else f" --board {plan.board}")
         + (" --learning" if plan.learning else "")
         + (" --select threshold" if plan.select_threshold else "")
-        + (" --weights int8" if plan.narrow else ""),
+        + (" --weights int8" if plan.narrow else "")
+        + (" --no-readout" if plan.readout_left_out else ""),
     }
     return json.dumps(content, indent=2) + "\n"

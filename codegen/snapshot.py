@@ -20,11 +20,21 @@ def word_name(quant: QuantModel, index: int) -> str:
         lower = quant.lower
         learned, passing = _below(_learned(lower)), _below(_passing(lower))
         sections = _learned(quant) + learned + _passing(quant) + passing
+    if quant.readout is not None:
+        sections += [
+            (score_words(len(quant.readout.labels)) - 1, lambda i: f"score of class {i // 4}"),
+            (1, lambda _: "scored flag"),
+        ]
     for words, name in sections:
         if index < words:
             return name(index)
         index -= words
     raise IndexError(index)
+
+
+def score_words(classes: int) -> int:
+    """Words of class scores, at the end of a snapshot; 0 for no classes."""
+    return 4 * classes + 1 if classes else 0
 
 
 def _learned(quant: QuantModel) -> list[Section]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from codegen import qformat
 from codegen.jit import jit
 from codegen.options import Options
-from codegen.quantise import INITIAL_DITHER, QuantModel, learned_words, stored_weights
+from codegen.quantise import INITIAL_DITHER, QuantModel, learned_words, stored_weights, used_readout
 from codegen.records import BACKWARDS, BORDER, MISS, OUTSIDE, RESULT_DTYPE, Events, Results, feature_events
 
 UNIT: Final = qformat.UNIT
@@ -34,7 +34,8 @@ class Twin:
 
     ``step`` consumes events in any chunking with the same results; ``reset`` starts a new
     recording and keeps what was learned and counted. Of two layers, ``weights``, ``thresholds`` and
-    ``wins`` are the upper one's; ``lower`` is the network below.
+    ``wins`` are the upper one's; ``lower`` is the network below. ``scores``: int64 (classes,), empty
+    without a readout.
     """
 
     def __init__(self, quant: QuantModel, options: Options) -> None:
@@ -47,6 +48,8 @@ class Twin:
         self.weights = stored.values.astype(np.int64)
         self.thresholds = quant.thresholds.astype(np.int64)
         self.wins = np.zeros(params.features, np.int64)
+        self.readout = used_readout(quant, options)
+        self.scores = np.zeros(len(self.readout.labels) if self.readout else 0, np.int64)
         self._counters = np.zeros(6, np.int64)
         self._counters[_DITHER] = INITIAL_DITHER
         self._outside = 0
@@ -75,13 +78,15 @@ class Twin:
         self.reset()
 
     def reset(self) -> None:
-        """Start a new recording: surfaces and time are cleared."""
+        """Start a new recording: surfaces, time and scores are cleared."""
         if self.lower is not None:
             self.lower.reset()
         self._stored.fill(0)
         self._octaves.fill(0)
         self._t_first: int | None = None
         self._t_last = 0
+        self.scores.fill(0)
+        self._scored = False
 
     def set_learning(self, learning: bool) -> None:
         """Switch learning on or off; raises FeastError as the constructor does."""
@@ -92,13 +97,20 @@ class Twin:
     def step(self, events: Events) -> Results:
         """Process events (``EVENT_DTYPE``) in order; int16 results of the same length."""
         if self.lower is None:
-            return self.step_layer(events)
-        results = self.lower.step(events)
-        results[results >= 0] = self.step_layer(feature_events(events, results))
+            results = self.step_layer(events)
+        else:
+            results = self.lower.step(events)
+            results[results >= 0] = self.step_layer(feature_events(events, results))
+        self._score(results, events)
         return results
 
+    @property
+    def label(self) -> int:
+        """Index of the class with the largest score; -1 before a feature has won, or without a readout."""
+        return int(np.argmax(self.scores)) if self._scored else -1
+
     def step_layer(self, events: Events) -> Results:
-        """Like `step`, for this layer alone: ``FEATURE_EVENT_DTYPE`` if there is one below."""
+        """This layer alone, without scores; takes ``FEATURE_EVENT_DTYPE`` if there is one below."""
         results = np.empty(len(events), RESULT_DTYPE)
         accepted = self._accept(events, results)
         chosen = events[accepted]
@@ -150,9 +162,9 @@ class Twin:
         return zlib.crc32(self.learned().tobytes())
 
     def snapshot(self) -> npt.NDArray[np.uint16]:
-        """The whole state in words, in the order of docs/numerics.md sections 8 and 12."""
+        """The whole state in words, in the order of docs/numerics.md sections 8, 12 and 13."""
         below = [] if self.lower is None else [self.lower._passing()]
-        return np.concatenate([self.learned(), self._passing(), *below])
+        return np.concatenate([self.learned(), self._passing(), *below, *self._score_words()])
 
     def _passing(self) -> npt.NDArray[np.uint16]:
         """The state of this layer without what it has learned."""
@@ -171,6 +183,23 @@ class Twin:
                 self._in_order(self.surface()).reshape(-1).astype("<i2").view("<u2"),
             ]
         )
+
+    def _score(self, results: Results, events: Events) -> None:
+        """Section 13: add the rows of the events that a feature won."""
+        won = results >= 0
+        if self.readout is None or not won.any():
+            return
+        sensor, grid = self.quant.sensor, self.readout.grid
+        x, y = (events[axis][won].astype(np.int64) for axis in ("x", "y"))
+        cell = y * grid // sensor.height * grid + x * grid // sensor.width
+        rows = self.readout.rows[cell * self.quant.params.features + results[won]]
+        self.scores += rows.sum(axis=0, dtype=np.int64)
+        self._scored = True
+
+    def _score_words(self) -> list[npt.NDArray[np.uint16]]:
+        if self.readout is None:
+            return []
+        return [self.scores.astype("<i8").view("<u2"), np.array([self._scored], "<u2")]
 
     def _in_order(self, surface: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
         """Surface by surface; above another layer row by row, within a row channel by channel."""

@@ -8,6 +8,7 @@ from codegen.boards import Board, load_boards
 from codegen.memory import budget, fits, largest_fitting
 from codegen.model import MOST_NEURONS, Hyperparameters, Sensor
 from codegen.options import Options
+from codegen.readout import ReadoutSize
 
 
 @dataclass(frozen=True)
@@ -39,34 +40,43 @@ def largest_neurons(
     options: Options,
     board: Board,
     lower: Hyperparameters | None = None,
+    readout: ReadoutSize | None = None,
 ) -> int:
     """Most neurons a bank that fit the board and that a model may have."""
-    return min(largest_fitting(params, sensor, options, board, lower), MOST_NEURONS)
+    return min(largest_fitting(params, sensor, options, board, lower, readout), MOST_NEURONS)
 
 
 def fit_boards(
-    params: Hyperparameters, sensor: Sensor, lower: Hyperparameters | None = None
+    params: Hyperparameters,
+    sensor: Sensor,
+    lower: Hyperparameters | None = None,
+    readout: ReadoutSize | None = None,
 ) -> list[BoardFit]:
-    """The network of these parameters, on a layer `lower` if there is one, on every board."""
+    """The network of these parameters, with what there is of a layer below and a readout, on every board."""
     return [
         BoardFit(
             name=board.name,
             free_ram_bytes=board.model_ram_bytes,
             free_flash_bytes=board.model_flash_bytes,
-            frozen=_mode(params, sensor, Options(), board, lower),
-            learning=_mode(params, sensor, Options(learning=True), board, lower),
+            frozen=_mode(params, sensor, Options(), board, lower, readout),
+            learning=_mode(params, sensor, Options(learning=True), board, lower, readout),
         )
         for board in load_boards().values()
     ]
 
 
 def _mode(
-    params: Hyperparameters, sensor: Sensor, options: Options, board: Board, lower: Hyperparameters | None
+    params: Hyperparameters,
+    sensor: Sensor,
+    options: Options,
+    board: Board,
+    lower: Hyperparameters | None,
+    readout: ReadoutSize | None,
 ) -> ModeFit:
-    need = budget(params, sensor, options, board.kernel, lower)
+    need = budget(params, sensor, options, board.kernel, lower, readout)
     return ModeFit(
-        fits=fits(params, sensor, options, board, lower),
-        largest_neurons=largest_neurons(params, sensor, options, board, lower),
+        fits=fits(params, sensor, options, board, lower, readout),
+        largest_neurons=largest_neurons(params, sensor, options, board, lower, readout),
         ram_bytes=need.ram,
         flash_bytes=need.flash,
     )

@@ -103,10 +103,10 @@ def train(
 ) -> TrainingResult:
     """Learn features from every recording of `training_part(source)`, `epochs` times.
 
-    `lower`: learn a second layer on the winners of this one, which stays as it is. `until_converged`: stop
-    after the recording with which the signals have settled (host.convergence); `epochs` is then the most.
-    `max_events`: stop after the recording that brings the events to this number, which repeats a training
-    that stopped there.
+    `lower`: learn a second layer on the winners of this one, which stays as it is but for its readout: that
+    is left out. `until_converged`: stop after the recording with which the signals have settled
+    (host.convergence); `epochs` is then the most. `max_events`: stop after the recording that brings the
+    events to this number, which repeats a training that stopped there.
 
     Each epoch takes the recordings in its own `training_order`; surfaces are reset before each,
     events are never reordered. `progress` counts recordings. Raises FeastError for parameters out
@@ -119,6 +119,8 @@ def train(
     part = training_part(source)
     if lower is not None and lower.sensor != part.sensor:
         raise FeastError(f"{part.spec}: sensor {part.sensor}, the lower layer was learned on {lower.sensor}")
+    if lower is not None:
+        lower = replace(lower, readout=None)
     start = initial_model(params, part.sensor, seed, lower)
     learner: Learner = FixedLearner(start) if arithmetic == "fixed" else FloatFeast(start, learning=True)
     recorder = SignalsRecorder(params.features)

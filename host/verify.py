@@ -15,12 +15,14 @@ from codegen.native import NativeFeast, build_native
 from codegen.options import Options, Select, Weights
 from codegen.plan import make_plan
 from codegen.quantise import QuantModel, cosine_bound, quantise
-from codegen.records import EVENT_DTYPE, RESULT_NAMES, Events, feature_events
+from codegen.readout import name_of
+from codegen.records import EVENT_DTYPE, RESULT_NAMES, Events, Results, feature_events
 from codegen.render import render
 from codegen.snapshot import word_name
 from codegen.twin import Twin
 from host.events import EventStream
 from host.feast import FloatFeast
+from host.linear_readout import label_of
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,27 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """Recordings with a label whose class scores were compared with it."""
+
+    recordings: int
+    fixed: int
+    """Right labels of the emitted C, frozen."""
+    floating: int
+    """Right labels of the float model, nearest feature."""
+
+    @property
+    def accuracy(self) -> float:
+        """Of the emitted C."""
+        return self.fixed / self.recordings
+
+    @property
+    def float_accuracy(self) -> float:
+        """Of the float model."""
+        return self.floating / self.recordings
+
+
+@dataclass(frozen=True)
 class VerifyReport:
     """Outcome of `verify`."""
 
@@ -90,6 +113,8 @@ class VerifyReport:
     build_ids: dict[str, str]
     modes: dict[str, ModeReport]
     agreement: Agreement
+    labelled: Labelled | None
+    """None without a readout or without labels, and after a difference: the C then is not to be trusted."""
 
     @property
     def mismatches(self) -> int:
@@ -108,32 +133,45 @@ def verify(
     select: Select = "nearest",
     weights: Weights = "int16",
     kernel: Kernel = "portable",
+    readout: bool = True,
 ) -> VerifyReport:
     """Run the emitted C and the twin over every event, frozen and learning, and compare all they hold.
 
     Learning needs int16 weights; with int8 there is only the frozen mode. Packed and vector
-    instructions of a `kernel` that this machine lacks are done by the plain C beside them.
+    instructions of a `kernel` that this machine lacks are done by the plain C beside them. `readout`:
+    compare class scores too, if the model has a readout.
 
     `recordings` is iterated once; surfaces are reset before each, learning goes on across them. A
     mode stops at its first difference.
     Raises FeastError if the model cannot be quantised or there is no C compiler.
     """
     quant, _ = quantise(model)
-    runs = {"frozen": _Run(quant, Options(False, select, weights), kernel)}
+    frozen = _Run(quant, Options(False, select, weights, readout), kernel)
+    runs = {"frozen": frozen}
     if weights == "int16":
-        runs["learning"] = _Run(quant, Options(True, select), kernel)
+        runs["learning"] = _Run(quant, Options(True, select, readout=readout), kernel)
     reference = FloatFeast(model, dtype=np.float64)
     nearest = Twin(quant, Options(weights=weights))
     agreement = Agreement(0, 0, 0, 0)
+    labels, fixed, floating = list[str](), 0, 0
     for stream in recordings:
         for run in runs.values():
             run.compare(stream)
-        agreement += _agreement(model, quant, reference, nearest, stream.events)
+        winners, agreed = _agreement(model, quant, reference, nearest, stream.events)
+        agreement += agreed
+        if model.readout is not None and readout and stream.label is not None:
+            names = model.readout.labels
+            labels.append(str(stream.label))
+            fixed += labels[-1] == name_of(names, frozen.label)
+            floating += labels[-1] == name_of(
+                names, label_of(model.readout, winners, stream.events, model.sensor)
+            )
     return VerifyReport(
         model_id=model.model_id,
         build_ids={name: run.build_id for name, run in runs.items()},
         modes={name: run.report() for name, run in runs.items()},
         agreement=agreement,
+        labelled=Labelled(len(labels), fixed, floating) if labels and not frozen.differs else None,
     )
 
 
@@ -153,6 +191,14 @@ class _Run:
         self._twin_s = 0.0
         self._difference: Difference | None = None
 
+    @property
+    def differs(self) -> bool:
+        return self._difference is not None
+
+    @property
+    def label(self) -> int:
+        return self._native.label
+
     def compare(self, stream: EventStream) -> None:
         if self._difference is not None:
             return
@@ -167,7 +213,7 @@ class _Run:
         self._twin_s += time.perf_counter() - middle
         self._events += len(stream.events)
         same = np.array_equal(native, twin) and np.array_equal(self._native.snapshot(), self._twin.snapshot())
-        if not same:
+        if not (same and self._native.label == self._twin.label):
             self._native.set_memory(before[0])
             self._difference = first_difference(self._quant, self._native, before[1], stream)
 
@@ -195,34 +241,37 @@ def first_difference(quant: QuantModel, native: NativeFeast, twin: Twin, stream:
             return Difference(
                 stream.name, index, word_name(quant, at), f"0x{words[0][at]:04x}", f"0x{words[1][at]:04x}"
             )
+        if native.label != twin.label:
+            return Difference(stream.name, index, "label", str(native.label), str(twin.label))
     return Difference(stream.name, len(stream.events), "the recording in one call", "differs", "differs")
 
 
 def _agreement(
     model: Model, quant: QuantModel, reference: FloatFeast, twin: Twin, events: Events
-) -> Agreement:
+) -> tuple[Results, Agreement]:
+    """Winners of the float model, and how far the twin agrees with them."""
     reference.reset()
     twin.reset()
     if twin.lower is None:
         return _layer_agreement(model, quant, reference, twin, events)
     given = feature_events(events, twin.lower.step(events))
-    layer = _layer_agreement(model, quant, reference, twin, given)
+    _, layer = _layer_agreement(model, quant, reference, twin, given)
     reference.reset()
     twin.reset()
     wanted, got = reference.step(events), twin.step(events)
     compared = wanted >= 0
-    return replace(layer, compared=int(compared.sum()), agreeing=int((wanted == got)[compared].sum()))
+    return wanted, replace(layer, compared=int(compared.sum()), agreeing=int((wanted == got)[compared].sum()))
 
 
 def _layer_agreement(
     model: Model, quant: QuantModel, reference: FloatFeast, twin: Twin, events: Events
-) -> Agreement:
+) -> tuple[Results, Agreement]:
     scores = reference.scores(events)
     compared = scores.winner >= 0
     same = (scores.winner == twin.step_layer(events))[compared]
     bound = cosine_bound(model, quant, scores.norm[compared], twin.options.weights)
     untied = (scores.best - scores.second)[compared] > 2.0 * bound
-    return Agreement(
+    return scores.winner, Agreement(
         compared=int(compared.sum()),
         agreeing=int(same.sum()),
         untied=int(untied.sum()),

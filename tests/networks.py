@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from codegen.model import Hyperparameters, Model, Sensor, Training, stacked
+from codegen.readout import Readout
 from codegen.records import EVENT_DTYPE, Events
 
 UNTRAINED = Training("test", 0, 0, 1, 0, "fixed", 0.0)
@@ -31,6 +33,14 @@ def make_stack(lower: Model, seed: int = 0, threshold: float = 0.5, **params: An
     weights = np.random.default_rng(seed).random((hyper.features, hyper.dims))
     weights /= np.linalg.norm(weights, axis=1)[:, None]
     return Model(hyper, lower.sensor, weights, np.full(hyper.features, threshold), UNTRAINED, lower)
+
+
+def with_readout(model: Model, grid: int = 3, classes: int = 3, seed: int = 0, spread: float = 1.0) -> Model:
+    """The model with a random readout of classes "0", "1", ..."""
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(scale=spread, size=(classes, grid * grid * model.params.features))
+    labels = tuple(str(number) for number in range(classes))
+    return replace(model, readout=Readout(grid, labels, weights, rng.normal(size=classes)))
 
 
 def make_events(
@@ -106,4 +116,9 @@ def models(draw: st.DrawFn) -> Model:
         weights = rng.random(shape) if kind == "uniform" else rng.normal(size=shape)
     weights /= np.linalg.norm(weights, axis=1)[:, None]
     thresholds = rng.choice([-1.0, -0.2, 0.0, 0.5, 0.9, 1.0], params.features)
-    return Model(params, sensor, weights, thresholds, UNTRAINED)
+    model = Model(params, sensor, weights, thresholds, UNTRAINED)
+    if draw(st.booleans()):
+        return model
+    grid, classes = draw(st.integers(1, 9)), draw(st.integers(2, 12))
+    spread = draw(st.sampled_from([1e-12, 0.01, 1.0, 5000.0]))
+    return with_readout(model, grid, classes, spread=spread)

@@ -20,7 +20,7 @@ from codegen.plan import make_plan
 from codegen.quantise import quantise
 from codegen.render import render
 from codegen.twin import Twin
-from tests.networks import event_streams, make_events, make_model, models
+from tests.networks import event_streams, make_events, make_model, models, with_readout
 
 OPTIONS = [
     Options(),
@@ -56,12 +56,16 @@ def configuration(index: int) -> tuple[NativeFeast, Model, Options]:
         eta=0.01,
         tau_us=3000.0,
     )
+    if index % 2:  # both of every option, polarity and border, in turn
+        model = with_readout(model, grid=1 + index % 7, classes=2 + index % 5, seed=index)
     return build(model, options, kernel)[0], model, options
 
 
 def same(native: NativeFeast, twin: Twin, events: np.ndarray) -> None:
     np.testing.assert_array_equal(native.step(events), twin.step(events))
     np.testing.assert_array_equal(native.snapshot(), twin.snapshot())
+    np.testing.assert_array_equal(native.scores, twin.scores)
+    assert native.label == twin.label
 
 
 @pytest.mark.parametrize("index", range(len(CONFIGURATIONS)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -19,7 +20,7 @@ from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import quantise
 from codegen.render import MANIFEST, render
-from tests.networks import make_model, make_stack
+from tests.networks import make_model, make_stack, with_readout
 
 GOLDEN = Path(__file__).parent / "golden"
 SMALL = {"radius": 1, "neurons": 3, "tau_us": 5000.0}
@@ -29,6 +30,7 @@ VARIANTS = {
         make_model(Sensor(8, 6), **SMALL, polarity="separate", border="skip"),
         Options(learning=True),
     ),
+    "readout": (with_readout(make_model(Sensor(8, 6), **SMALL), grid=2), Options()),
     "layers": (make_stack(make_model(Sensor(8, 6), **SMALL), **SMALL), Options(learning=True)),
 }
 
@@ -143,6 +145,34 @@ def test_build_id_follows_geometry_and_options_not_weights_or_board() -> None:
     ids += [build_id(neurons=8), build_id(radius=4), build_id(tau_us=1e4), build_id(polarity="signed")]
     ids += [build_id(border="skip"), build_id(sensor=Sensor(34, 33))]
     assert len(set(ids)) == len(ids)
+
+
+def test_build_id_covers_the_readout_that_is_in_the_flash() -> None:
+    def build_id(grid: int = 3, seed: int = 0, options: Options = Options()) -> str:
+        model = with_readout(make_model(), grid, seed=seed)
+        return make_plan(quantise(model)[0], None, options).build_id
+
+    without = make_plan(quantise(make_model())[0], None, Options()).build_id
+    assert len({build_id(), build_id(grid=4), build_id(seed=1), without}) == 4
+    assert build_id(options=Options(readout=False)) == without
+
+
+def test_a_readout_that_is_left_out_leaves_nothing_behind() -> None:
+    model, plain = with_readout(make_model(Sensor(8, 6), **SMALL)), make_model(Sensor(8, 6), **SMALL)
+    left_out = render(make_plan(quantise(model)[0], None, Options(readout=False)))
+    assert json.loads(left_out[MANIFEST])["command"] == "codegen emit MODEL --no-readout"
+    files = render(make_plan(quantise(plain)[0], None, Options()))
+    ids = {model.model_id: plain.model_id, model.model_id[:16]: plain.model_id[:16], " --no-readout": ""}
+    for mine, other in ids.items():
+        left_out = {path: text.replace(mine, other) for path, text in left_out.items()}
+    assert left_out == files
+
+
+def test_a_readout_too_large_for_the_board_is_refused_with_what_fits() -> None:
+    model = with_readout(make_model(), grid=40, classes=4)
+    with pytest.raises(FeastError, match=r"bytes of flash.*all of them without the readout \(--no-readout\)"):
+        make_plan(quantise(model)[0], get_board("stm32vldiscovery"), Options())
+    make_plan(quantise(model)[0], get_board("stm32vldiscovery"), Options(readout=False))
 
 
 def test_struct_size_is_a_multiple_of_its_alignment() -> None:

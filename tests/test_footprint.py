@@ -13,7 +13,7 @@ from codegen.plan import Plan, make_plan
 from codegen.quantise import quantise
 from codegen.render import render
 from tests.firmware_project import needs_compiler
-from tests.networks import make_model, make_stack
+from tests.networks import make_model, make_stack, with_readout
 
 pytestmark = [pytest.mark.firmware, needs_compiler]
 
@@ -67,7 +67,8 @@ def deepest(frames: dict[str, int], prefix: str = "feast_") -> int:
     """Frame of feast_step and of the deepest chain it can call."""
     learning = sum(frames.get(prefix + name, 0) for name in ("learn_hit", "move_rows"))
     aging = frames.get("age_all_rows", 0) + frames.get("age_row", 0)
-    return frames[prefix + "step"] + max(learning, aging, frames.get(prefix + "dots", 0))
+    scoring = frames.get(prefix + "readout_add", 0)
+    return frames[prefix + "step"] + max(learning, aging, scoring, frames.get(prefix + "dots", 0))
 
 
 @pytest.mark.parametrize("kernel", CORE_FLAGS)
@@ -94,6 +95,18 @@ def test_plan_predicts_two_layers(tmp_path: Path, kernel: Kernel, learning: bool
     assert 0 <= plan.stack_bytes - reached <= TOLERANCE_BYTES
 
 
+@pytest.mark.parametrize("kernel", CORE_FLAGS)
+@pytest.mark.parametrize("options", [Options(), Options(learning=True)], ids=["frozen", "learning"])
+def test_plan_predicts_class_scores(tmp_path: Path, kernel: Kernel, options: Options) -> None:
+    for index, (grid, classes) in enumerate([(7, 10), (2, 40)]):
+        model = with_readout(make_model(), grid, classes)
+        plan = make_plan(quantise(model)[0], None, options, kernel)
+        code, tables, frames = compile_all(plan, tmp_path / str(index))
+        assert tables == plan.table_bytes
+        assert abs(code + plan.table_bytes - plan.flash_bytes) <= TOLERANCE_BYTES
+        assert 0 <= plan.stack_bytes - deepest(frames) <= TOLERANCE_BYTES
+
+
 @pytest.mark.parametrize(("kernel", "learning"), BUDGET_BYTES)
 def test_code_stays_within_its_budget(tmp_path: Path, kernel: Kernel, learning: bool) -> None:
     plan = make_plan(quantise(make_model())[0], None, Options(learning), kernel)
@@ -104,7 +117,9 @@ def test_code_stays_within_its_budget(tmp_path: Path, kernel: Kernel, learning: 
 @pytest.mark.parametrize("learning", [False, True], ids=["frozen", "learning"])
 def test_state_has_the_predicted_size_on_a_32_bit_core(tmp_path: Path, learning: bool) -> None:
     for name in ("bbcmicrobit", "mps2_an386", "mps3_an547"):
-        plan = make_plan(quantise(make_model(neurons=5, radius=2))[0], get_board(name), Options(learning))
+        model = with_readout(make_model(neurons=5, radius=2))
+        options = Options(learning, readout=name != "bbcmicrobit")
+        plan = make_plan(quantise(model)[0], get_board(name), options)
         compile_all(plan, tmp_path / name)
         source = tmp_path / name / "size.c"
         source.write_text(

@@ -24,7 +24,7 @@ from codegen.render import render
 from codegen.snapshot import word_name
 from codegen.twin import Twin
 from host.feast import FloatFeast
-from tests.networks import event_streams, make_events, make_model, make_stack, models
+from tests.networks import event_streams, make_events, make_model, make_stack, models, with_readout
 from tests.reference import Reference
 
 SENSOR = Sensor(13, 9)
@@ -55,6 +55,8 @@ def build(model: Model, options: Options, kernel: Kernel = "portable") -> tuple[
 def configuration(index: int) -> tuple[NativeFeast, Model, Options]:
     below, option = CONFIGURATIONS[index]
     model = stack(*LOWERS[below], border=("zero", "skip")[option % 2], seed=index)
+    if index % 2:
+        model = with_readout(model, grid=4, seed=index)
     options, kernel = OPTIONS[option], KERNELS[(below + option) % 3]
     return build(model, options, kernel)[0], model, options
 
@@ -62,6 +64,8 @@ def configuration(index: int) -> tuple[NativeFeast, Model, Options]:
 def same(native: NativeFeast, twin: Twin, events: np.ndarray) -> None:
     np.testing.assert_array_equal(native.step(events), twin.step(events))
     np.testing.assert_array_equal(native.snapshot(), twin.snapshot())
+    np.testing.assert_array_equal(native.scores, twin.scores)
+    assert native.label == twin.label
 
 
 @settings(max_examples=100, deadline=None)
@@ -148,7 +152,7 @@ def test_only_the_upper_layer_learns() -> None:
     twin.step(make_events(500, SENSOR))
     np.testing.assert_array_equal(twin.lower.learned(), before[0])
     assert (twin.learned() != before[1]).any()
-    assert twin.lower.options == Options()
+    assert twin.lower.options == Options(readout=False)
 
 
 def test_learned_state_travels_only_to_the_same_lower_layer() -> None:

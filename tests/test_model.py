@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from codegen.errors import FeastError
 from codegen.model import Sensor, check_hyperparameters, load_model, save_model
-from tests.networks import make_model
+from tests.networks import make_model, with_readout
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -35,6 +35,59 @@ def test_same_content_same_id_and_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert make_model().model_id != make_model(seed=1).model_id
     assert make_model().model_id != make_model(eta=0.002).model_id
+
+
+def test_a_readout_is_part_of_the_file_and_of_the_id_only_where_there_is_one(tmp_path: Path) -> None:
+    plain = make_model()
+    before = "c9af99b094d4c05a6ac707fc8035ac178d9600b18718b02f5283d3cd42b877e2"
+    assert plain.model_id == before, "as when there were no readouts yet"
+    model = with_readout(plain, grid=5, classes=10)
+    save_model(model, tmp_path / "model.npz")
+    loaded = load_model(tmp_path / "model.npz")
+    assert loaded.model_id == model.model_id != plain.model_id != with_readout(plain, seed=1).model_id
+    assert loaded.readout is not None and model.readout is not None
+    assert (loaded.readout.grid, loaded.readout.labels) == (5, model.readout.labels)
+    np.testing.assert_array_equal(loaded.readout.weights, model.readout.weights)
+    np.testing.assert_array_equal(loaded.readout.bias, model.readout.bias)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"grid": 0}, "grid 0: expected 1 to 64"),
+        ({"grid": 4}, r"weights have shape \(3, 144\), expected \(3, 256\)"),
+        ({"labels": ("0", "1")}, r"weights have shape"),
+        ({"labels": ("0",)}, "1 classes: expected 2 to 256"),
+        ({"labels": ("0", "1", "1")}, "same label"),
+        ({"labels": ("0", "1", 'two"')}, "label 'two\"'"),
+        ({"bias": np.zeros(2)}, "bias have shape"),
+        ({"bias": np.array([0.0, np.inf, 0.0])}, "bias hold a value that is not finite"),
+    ],
+)
+def test_hostile_readouts_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    model = with_readout(make_model())
+    assert model.readout is not None
+    readout = dataclasses.replace(model.readout, **change)
+    save_model(dataclasses.replace(model, readout=readout), tmp_path / "model.npz")
+    with pytest.raises(FeastError, match=message):
+        load_model(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize("missing", ["readout_weights", "readout_bias", "header"])
+def test_half_a_readout_is_refused(tmp_path: Path, missing: str) -> None:
+    path = tmp_path / "model.npz"
+    save_model(with_readout(make_model()), path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    header = json.loads(arrays["header"].tobytes())
+    if missing == "header":
+        del header["readout"]
+        arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    else:
+        del arrays[missing]
+    np.savez(path, **arrays)
+    with pytest.raises(FeastError, match=r"not a model file|disagree about a readout"):
+        load_model(path)
 
 
 @settings(max_examples=150, deadline=None)

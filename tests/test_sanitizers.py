@@ -11,7 +11,7 @@ import pytest
 from codegen.boards import Kernel
 from codegen.model import Model
 from codegen.options import Options
-from tests.networks import make_events, make_model
+from tests.networks import make_events, make_model, with_readout
 from tests.proofs.driver import (
     KERNELS,
     SENSOR,
@@ -46,9 +46,10 @@ def sanitizing(name: str, folder: Path) -> list[str]:
 
 
 def network(polarity: str, border: str = "zero", radius: int = 2) -> Model:
-    return make_model(
+    model = make_model(
         SENSOR, polarity=polarity, border=border, radius=radius, neurons=5, eta=0.1, tau_us=300.0
     )
+    return with_readout(model, grid=4, classes=5) if polarity == "separate" or radius == 5 else model
 
 
 def hostile_script(model: Model, options: Options, events: int, rounds: int) -> bytes:

@@ -31,6 +31,9 @@ LEARNING_ALARMS = {
 }
 """Statements whose bounds relate weights to their norm, which EVA does not follow; docs/proofs.md argues."""
 
+SCORE_ALARM = "self->scores[i] += row[i];"
+"""It takes 2^48 events to overflow, and EVA does not count them; docs/numerics.md section 13."""
+
 
 def need(tool: str) -> None:
     if shutil.which(tool) is None:
@@ -96,6 +99,13 @@ def test_eva_leaves_no_alarm_in_frozen_code(
     if polarity != "signed":
         files = eva.halve_by_cell(files)
     assert eva.analyse(files, tmp_path) == []
+
+
+@pytest.mark.prove
+def test_eva_leaves_one_argued_alarm_in_class_scores(tmp_path: Path) -> None:
+    need("frama-c")
+    files = eva.halve_by_cell(eva.library(Options(), "separate", "zero", readout=True))
+    assert statements(eva.analyse(files, tmp_path)) == {SCORE_ALARM}
 
 
 @pytest.mark.prove

@@ -11,7 +11,7 @@ from codegen.render import render
 from host import verify as module
 from host.events import EventStream
 from host.verify import verify
-from tests.networks import make_events, make_model
+from tests.networks import make_events, make_model, with_readout
 
 SENSOR = Sensor(13, 9)
 
@@ -40,6 +40,9 @@ FAULTS = [
     ("src/feast_learn.c", "- growth_q28 + extra_q28", "- growth_q28", "weight"),
     ("src/feast_learn.c", "raised > FEAST_UNIT ? FEAST_UNIT : raised", "raised + 1", "threshold of feature"),
     ("src/feast_learn.c", "1664525u", "1664527u", "weight|dither"),
+    ("src/feast_readout.c", "+= row[i]", "+= row[i] + (x == 0u)", "score of class"),
+    ("src/feast_readout.c", "self->scored = true", "self->scored = false", "scored flag"),
+    ("src/feast_readout.c", "self->scores[i] > ", "self->scores[i] < ", "label"),
 ]
 
 
@@ -67,6 +70,6 @@ def test_planted_faults_are_found_and_named(
 
 def model_with_a_tie() -> Model:
     """Two features are equal, so that the order of ties matters."""
-    model = make_model(SENSOR, radius=1, neurons=4, eta=0.01)
+    model = with_readout(make_model(SENSOR, radius=1, neurons=4, eta=0.01))
     model.weights[2] = model.weights[1]
     return model

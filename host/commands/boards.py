@@ -55,7 +55,8 @@ def _fit(path: Path, as_json: bool) -> None:
     from host.fitting import fit_boards
 
     model = load_model(path)
-    found = fit_boards(model.params, model.sensor, model.lower.params if model.lower else None)
+    lower = model.lower.params if model.lower else None
+    found = fit_boards(model.params, model.sensor, lower, model.readout.size if model.readout else None)
     if as_json:
         print_json({"model_id": model.model_id, "boards": [asdict(board) for board in found]})
         return

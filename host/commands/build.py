@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from host.commands.options import BoardOption, JsonOption, LearningOption, SelectOption, WeightsOption
+from host.commands.options import (
+    BoardOption,
+    JsonOption,
+    LearningOption,
+    ReadoutOption,
+    SelectOption,
+    WeightsOption,
+    wants_readout,
+)
 from host.console import count, percent, print_facts, print_json
 
 
@@ -27,6 +35,7 @@ def build(
     learning: LearningOption = False,
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",
+    readout: ReadoutOption = None,
     driver: Annotated[
         Path | None,
         typer.Option("--driver", metavar="DIR", help="C files that feed events, instead of the serial link."),
@@ -36,7 +45,7 @@ def build(
     """Build the firmware with PlatformIO.
 
     The project is the folder firmware/; `pio run -e NAME` there gives the same bytes. The options
-    --learning, --select and --weights are for MODEL.
+    --learning, --select, --weights and --readout are for MODEL.
 
     Example: codegen build --board mps2_an386 model.npz
     """
@@ -49,10 +58,13 @@ def build(
 
     target = get_board(board)
     if model is not None:
-        emit_for_board(load_model(model), target, Options(learning, select, weights))
-    elif learning or select != "nearest" or weights != "int16":
+        network = load_model(model)
+        options = Options(learning, select, weights, wants_readout(readout, network))
+        emit_for_board(network, target, options)
+    elif learning or select != "nearest" or weights != "int16" or readout is not None:
         raise FeastError(
-            "--learning, --select and --weights belong to emission: give MODEL too, or emit with them first"
+            "--learning, --select, --weights and --readout belong to emission: give MODEL too, or emit with "
+            "them first"
         )
     built = build_firmware(target, driver=driver)
     if as_json:

@@ -12,8 +12,10 @@ from host.commands.options import (
     JsonOption,
     LearningOption,
     ModelArgument,
+    ReadoutOption,
     SelectOption,
     WeightsOption,
+    wants_readout,
 )
 from host.console import count, print_facts, print_json
 
@@ -33,6 +35,7 @@ def emit(
     learning: LearningOption = False,
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",
+    readout: ReadoutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a model as a self-contained C library.
@@ -48,8 +51,9 @@ def emit(
     from codegen.render import render
     from host.firmware_project import PROJECT
 
-    quant, _ = quantise(load_model(model))
-    plan = make_plan(quant, get_board(board), Options(learning, select, weights))
+    network = load_model(model)
+    options = Options(learning, select, weights, wants_readout(readout, network))
+    plan = make_plan(quantise(network)[0], get_board(board), options)
     emission = write(render(plan), output or PROJECT / "lib" / "feast")
     if as_json:
         print_json(
@@ -71,7 +75,8 @@ def emit(
             "library": emission.folder,
             "files": f"{len(emission.written)} written, {len(emission.unchanged)} unchanged",
             "features": f"{plan.features}, {'learning' if learning else 'frozen'}"
-            + (f", on {plan.channels} frozen ones below" if plan.layers else ""),
+            + (f", on {plan.channels} frozen ones below" if plan.layers else "")
+            + (f", scores of {len(plan.readout.labels)} classes" if plan.readout else ""),
             "state in RAM": f"{count(plan.ram_bytes)} bytes",
             "tables in flash": f"{count(plan.table_bytes)} bytes",
             "model id": plan.model_id,

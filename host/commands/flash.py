@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from host.commands.options import BoardOption, JsonOption, LearningOption, SelectOption, WeightsOption
+from host.commands.options import (
+    BoardOption,
+    JsonOption,
+    LearningOption,
+    ReadoutOption,
+    SelectOption,
+    WeightsOption,
+    wants_readout,
+)
 from host.console import count, note, print_facts, print_json
 
 if TYPE_CHECKING:
@@ -47,6 +55,7 @@ def flash(
     learning: LearningOption = False,
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",
+    readout: ReadoutOption = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -83,9 +92,11 @@ def flash(
             print(command)
         return
     if model is not None:
-        emit_for_board(load_model(model), target, Options(learning, select, weights))
-    elif learning or select != "nearest" or weights != "int16":
-        raise FeastError("--learning, --select and --weights belong to emission: give MODEL too")
+        network = load_model(model)
+        options = Options(learning, select, weights, wants_readout(readout, network))
+        emit_for_board(network, target, options)
+    elif learning or select != "nearest" or weights != "int16" or readout is not None:
+        raise FeastError("--learning, --select, --weights and --readout belong to emission: give MODEL too")
     built = build(target)
     manifest = json.loads((PROJECT / "lib" / "feast" / "manifest.json").read_text(encoding="utf-8"))
     note(f"flash: {shlex.join(plan.command)}")

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from codegen.errors import FeastError
-from codegen.model import Sensor
+from codegen.model import Model, Sensor
 
 SelectName = Literal["nearest", "threshold"]
 WeightsName = Literal["int16", "int8"]
@@ -39,6 +39,14 @@ WeightsOption = Annotated[
     WeightsName,
     typer.Option("--weights", help="Frozen features: int8 halves their tables and costs some agreement."),
 ]
+ReadoutOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--readout/--no-readout",
+        show_default=False,
+        help="With class scores, or without. [with, if the model has a readout]",
+    ),
+]
 SensorOption = Annotated[
     str | None,
     typer.Option("--sensor", metavar="WxH", help="Sensor size, for formats that do not carry it."),
@@ -50,6 +58,13 @@ SkipOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
+
+
+def wants_readout(choice: bool | None, model: Model) -> bool:
+    """Value of a ``--readout/--no-readout``; raises FeastError if one is asked for and `model` has none."""
+    if choice and model.readout is None:
+        raise FeastError("--readout: the model has no readout: train it with codegen train --readout")
+    return choice is not False
 
 
 def parse_sensor(text: str | None) -> Sensor | None:

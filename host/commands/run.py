@@ -11,9 +11,11 @@ from host.commands.options import (
     JsonOption,
     LearningOption,
     ModelArgument,
+    ReadoutOption,
     SelectOption,
     SkipOption,
     WeightsOption,
+    wants_readout,
 )
 from host.console import count, note, print_facts, print_json, progress
 
@@ -36,6 +38,7 @@ def run(
     learning: LearningOption = False,
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",
+    readout: ReadoutOption = None,
     skip_bad_events: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,8 +60,9 @@ def run(
     source = open_source(recording, network.sensor, skip_bad_events)
     if limit is not None:
         source = source.pick(range(min(limit, len(source))))
+    options = Options(learning, select, weights, wants_readout(readout, network))
     with progress("run: recordings") as report:
-        outcome = run_on_board(network, target, source, Options(learning, select, weights), progress=report)
+        outcome = run_on_board(network, target, source, options, progress=report)
     if as_json:
         print_json(
             {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from codegen.model import Border, Hyperparameters, Polarity
+from codegen.errors import FeastError
+from codegen.model import Arithmetic, Border, Hyperparameters, Polarity
 from host.commands.options import (
     JsonOption,
     SensorOption,
@@ -18,6 +20,9 @@ from host.commands.options import (
     parse_sensor,
 )
 from host.console import count, note, percent, print_facts, print_json, progress
+
+if TYPE_CHECKING:
+    from host.linear_readout import FittedReadout
 
 DEFAULTS: Final = Hyperparameters()
 
@@ -63,6 +68,15 @@ def train(
     fixed: Annotated[
         bool, typer.Option("--fixed", help="Learn in the integer twin, as the device would.")
     ] = False,
+    readout: Annotated[
+        bool,
+        typer.Option(
+            "--readout", help="Fit class scores to the labels, in a second pass; the device then keeps them."
+        ),
+    ] = False,
+    readout_grid: Annotated[
+        int | None, typer.Option(metavar="G", help="Cells of the readout: G x G over the sensor. [7]")
+    ] = None,
     sensor: SensorOption = None,
     skip_bad_events: SkipOption = False,
     as_json: JsonOption = False,
@@ -70,14 +84,17 @@ def train(
     """Learn features from recordings, without labels.
 
     A folder with the splits train and test is learned from its train part. With --on, all options are of the
-    second layer; the first stays as it is.
+    second layer; the first stays as it is. With --readout, a linear readout is fitted to the frozen features
+    and the labels afterwards.
 
     Example: codegen train sim:digits -o model.npz --neurons 16 --tau-us 20000
     """
     from codegen.model import check_hyperparameters, load_model, save_model, stacked
     from host.convergence import settled
     from host.datasets import open_source
+    from host.linear_readout import GRID, check_readable, fit_readout
     from host.training import train as learn
+    from host.training import training_part
 
     check_output(output)
     params = Hyperparameters(neurons, radius, tau_us, eta, delta_i, delta_e, polarity, border)
@@ -87,6 +104,12 @@ def train(
         params = stacked(lower, params)
     size = parse_sensor(sensor) or (lower.sensor if lower else None)
     recordings = open_source(source, size, skip_bad_events)
+    grid = GRID if readout_grid is None else readout_grid
+    if readout:
+        check_readable(training_part(recordings), grid)
+    elif readout_grid is not None:
+        raise FeastError("--readout-grid belongs to --readout: give both")
+    arithmetic: Arithmetic = "fixed" if fixed else "float"
     start = time.perf_counter()
     with progress("train: recordings") as report:
         outcome = learn(
@@ -94,23 +117,30 @@ def train(
             params,
             epochs=epochs,
             seed=seed,
-            arithmetic="fixed" if fixed else "float",
+            arithmetic=arithmetic,
             lower=lower,
             until_converged=until_converged,
             progress=report,
         )
-    seconds = time.perf_counter() - start
     if until_converged and not settled(outcome.signals, params):
         note("codegen: not converged within the recordings; more --epochs may help")
-    save_model(outcome.model, output)
-    training, signals = outcome.model.training, outcome.signals
+    model, fitted = outcome.model, None
+    if readout:
+        with progress("train: readout") as report:
+            fitted = fit_readout(
+                training_part(recordings), model, grid, arithmetic=arithmetic, progress=report
+            )
+        model = replace(model, readout=fitted.readout)
+    seconds = time.perf_counter() - start
+    save_model(model, output)
+    training, signals = model.training, outcome.signals
     if outcome.skipped:
         note(f"codegen: {count(outcome.skipped)} bad events were left out")
     if as_json:
         print_json(
             {
                 "model": str(output),
-                "model_id": outcome.model.model_id,
+                "model_id": model.model_id,
                 "source": training.source,
                 "recordings": training.recordings,
                 "events": training.events,
@@ -123,6 +153,15 @@ def train(
                 "law_miss_rate": params.law_miss_rate,
                 "threshold_slope": signals.threshold_slope,
                 "converged": signals.converged(params),
+                "readout": None
+                if fitted is None
+                else {
+                    "grid": fitted.readout.grid,
+                    "labels": fitted.readout.labels,
+                    "accuracy": fitted.accuracy,
+                    "folds": fitted.folds,
+                    "strength": fitted.strength,
+                },
                 "seconds": round(seconds, 3),
             }
         )
@@ -130,7 +169,7 @@ def train(
     print_facts(
         {
             "model": output,
-            "model id": outcome.model.model_id,
+            "model id": model.model_id,
             "features": f"{params.features} of {params.side}x{params.side} pixels"
             + (f" on {params.channels} features below" if lower else "")
             + f", learned in {'integers' if fixed else 'floating point'}",
@@ -138,6 +177,15 @@ def train(
             + training.source,
             "miss rate": f"{percent(training.miss_rate)} at the end, law {percent(params.law_miss_rate)}"
             + ("" if signals.converged(params) else ": not converged, more events or epochs may help"),
-            "time": f"{seconds:.1f} s",
         }
+        | ({} if fitted is None else {"readout": _readout_text(fitted)})
+        | {"time": f"{seconds:.1f} s"}
+    )
+
+
+def _readout_text(fitted: FittedReadout) -> str:
+    readout = fitted.readout
+    return (
+        f"{len(readout.labels)} classes, {readout.grid}x{readout.grid} cells, {percent(fitted.accuracy, 1)} "
+        f"{fitted.folds}-fold cross-validated"
     )

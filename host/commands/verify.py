@@ -9,10 +9,12 @@ import typer
 from host.commands.options import (
     JsonOption,
     ModelArgument,
+    ReadoutOption,
     SelectOption,
     SkipOption,
     SourceArgument,
     WeightsOption,
+    wants_readout,
 )
 from host.console import count, note, percent, print_facts, print_json, progress, tracked
 
@@ -34,12 +36,14 @@ def verify(
     ] = None,
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",
+    readout: ReadoutOption = None,
     skip_bad_events: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Prove the emitted C equal to the integer twin.
 
     Every result and all state, frozen and learning. Exit code 1 names the first event and value that differ.
+    With a readout and labelled recordings it also says how many of them get the right label.
     The code runs on this machine: packed and vector instructions of a board are done by the plain C beside
     them, and `codegen run` proves the instructions themselves.
 
@@ -56,8 +60,10 @@ def verify(
     if limit is not None:
         recordings = recordings.pick(range(min(limit, len(recordings))))
     with progress("verify: recordings") as report:
-        outcome = compare(network, tracked(recordings, report), select, weights, kernel)
-    agreement = outcome.agreement
+        outcome = compare(
+            network, tracked(recordings, report), select, weights, kernel, wants_readout(readout, network)
+        )
+    agreement, labelled = outcome.agreement, outcome.labelled
     if as_json:
         print_json(
             {
@@ -81,6 +87,7 @@ def verify(
                 "float_agreement": agreement.fraction,
                 "float_agreement_untied": agreement.untied_fraction,
             }
+            | ({"accuracy": labelled.accuracy, "float_accuracy": labelled.float_accuracy} if labelled else {})
         )
     else:
         facts = {}
@@ -94,6 +101,11 @@ def verify(
             f"{given}{percent(agreement.untied_fraction, 3)} of the {count(agreement.untied)} that are no "
             "near-ties"
         )
+        if labelled:
+            facts["labels"] = (
+                f"{percent(labelled.accuracy, 1)} of {count(labelled.recordings)} recordings right, "
+                f"{percent(labelled.float_accuracy, 1)} in the float model"
+            )
         print_facts(facts)
     for name, mode in outcome.modes.items():
         if mode.difference:

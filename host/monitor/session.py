@@ -20,6 +20,7 @@ import numpy as np
 from codegen.errors import FeastError
 from codegen.model import Model, save_model
 from codegen.records import Events
+from codegen.snapshot import score_words
 from host.learned import model_of
 from host.questions import DeviceSignals
 from host.recorder import Recorder
@@ -61,6 +62,8 @@ class Session(threading.Thread):
         self._last_signals: DeviceSignals | None = None
         hello = streamer.link.hello
         self._surface_words = hello.banks * hello.sensor.width * hello.sensor.height
+        readout = model.readout if model is not None else None
+        self._score_words = score_words(readout.size.classes if readout else 0)
         self._weight_words = hello.features * (2 * hello.radius + 1) ** 2
         self._fixed = self._describe()
         self._view: dict[str, Any] = {"device": self._fixed, "events": 0, "note": ""}
@@ -235,7 +238,7 @@ class Session(threading.Thread):
     def _surface(self) -> str:
         """The device's own surface: int16 values as base64, surface after surface."""
         link, count = self._streamer.link, self._surface_words
-        words = link.read_state(link.hello.snapshot_words - count, count)
+        words = link.read_state(link.hello.snapshot_words - self._score_words - count, count)
         return base64.b64encode(words.astype("<u2").tobytes()).decode()
 
     def _weights(self) -> str:

@@ -6,7 +6,7 @@
  *   w index:4 word:2           feast_import_word
  *   f                          feast_import_finish  answers 1 or 0, 2 bytes
  *   s                          all words of the snapshot, 2 bytes each
- *   q                          signals, wins and thresholds, 4 bytes each
+ *   q                          signals, wins and thresholds, 4 bytes each; scores, 8 bytes, and class, 4
  * Exit 3: the script is damaged. */
 #include "feast.h"
 
@@ -49,6 +49,12 @@ static void query(const feast_t *self)
         answer(feast_wins(self, n), 4);
         answer((uint32_t)feast_threshold(self, n), 4);
     }
+#ifdef FEAST_CLASSES
+    for (uint32_t i = 0; i < FEAST_CLASSES; i++) {
+        answer((uint64_t)feast_score(self, i), 8);
+    }
+    answer((uint32_t)feast_class(self), 4);
+#endif
 }
 
 static void step(feast_t *self)

@@ -36,6 +36,14 @@ int main(void)
                 (void)feast_snapshot_word(&network, index);
             }
             break;
+#ifdef FEAST_CLASSES
+        case 7u:
+            if (index < FEAST_CLASSES) {
+                (void)feast_score(&network, index);
+            }
+            (void)feast_class(&network);
+            break;
+#endif
 #if FEAST_LEARNING
         case 5u: feast_set_learning(&network, any_8 != 0u); break;
         case 6u:

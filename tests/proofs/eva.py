@@ -8,7 +8,7 @@ from pathlib import Path
 
 from codegen.model import Sensor
 from codegen.options import Options
-from tests.networks import make_model
+from tests.networks import make_model, with_readout
 from tests.proofs.driver import emitted, write_library
 
 HARNESS = Path(__file__).with_name("eva.c")
@@ -23,12 +23,12 @@ _BY_CELL = """{
 """
 
 
-def library(options: Options, polarity: str, border: str) -> dict[str, str]:
+def library(options: Options, polarity: str, border: str, readout: bool = False) -> dict[str, str]:
     """A small network; the analysis holds for its tables and geometry."""
     model = make_model(
         Sensor(5, 4), polarity=polarity, border=border, radius=1, neurons=2, eta=0.001, tau_us=20_000.0
     )
-    return emitted(model, options, "portable")
+    return emitted(with_readout(model) if readout else model, options, "portable")
 
 
 def halve_by_cell(files: dict[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from codegen.errors import FeastError
 from codegen.model import Model, Sensor
 from codegen.options import Options
 from codegen.quantise import quantise, stored_weights
-from tests.networks import make_model, make_stack
+from tests.networks import make_model, make_stack, with_readout
 
 SENSOR: Final = Sensor(13, 9)
 
@@ -23,14 +23,14 @@ def all_options() -> list[Options]:
 
 
 def networks(radius: int = 2, neurons: int = 5) -> dict[str, Model]:
-    """One network of each polarity, with both borders among them, and two layers."""
+    """One network of each polarity, with both borders among them, and two layers; some with class scores."""
     size = {"radius": radius, "neurons": neurons, "eta": 0.02, "tau_us": 2000.0}
     lower = make_model(SENSOR, polarity="separate", radius=1, neurons=2, tau_us=2000.0)
     return {
-        "separate": make_model(SENSOR, polarity="separate", border="zero", **size),
+        "separate": with_readout(make_model(SENSOR, polarity="separate", border="zero", **size), grid=4),
         "signed": make_model(SENSOR, polarity="signed", border="skip", **size),
         "merged": make_model(SENSOR, polarity="merged", border="skip", **size),
-        "layers": make_stack(lower, border="zero", **size),
+        "layers": with_readout(make_stack(lower, border="zero", **size)),
     }
 
 
