@@ -14,7 +14,7 @@ from codegen.boards import Kernel
 from codegen.model import Model
 from codegen.native import WARNINGS
 from codegen.options import Options
-from tests.networks import make_model
+from tests.networks import make_model, make_stack
 from tests.proofs.driver import (
     KERNELS,
     SENSOR,
@@ -33,6 +33,7 @@ NETWORKS = (
     ("threshold", Options(True, "threshold"), "signed", "skip"),
     ("nearest", Options(), "merged", "zero"),
     ("narrow", Options(select="threshold", weights="int8"), "signed", "zero"),
+    ("layers", Options(learning=True), "separate", "zero"),
 )
 BIG_ENDIAN = "powerpc-linux-gnu-gcc"
 
@@ -42,6 +43,8 @@ def case(name: str) -> tuple[Model, Options, bytes, bytes]:
     """Model, options, script and the twin's answers."""
     ((_, options, polarity, border),) = [network for network in NETWORKS if network[0] == name]
     model = make_model(SENSOR, polarity=polarity, border=border, radius=2, neurons=5, eta=0.02, tau_us=2000.0)
+    if name == "layers":
+        model = make_stack(model, radius=1, neurons=5, eta=0.02, tau_us=2000.0)
     return model, options, *twin_script(model, options, 1000)
 
 
@@ -109,12 +112,14 @@ def test_same_answers_on_a_big_endian_machine(name: str, level: str, tmp_path: P
         check(name, kernel, command, tmp_path / kernel, ("qemu-ppc",))
 
 
-@pytest.mark.parametrize("compiler", ["g++", "clang++"])
-def test_public_header_serves_cpp17(compiler: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("compiler", "name"), [("g++", "learning"), ("clang++", "learning"), ("g++", "layers")]
+)
+def test_public_header_serves_cpp17(compiler: str, name: str, tmp_path: Path) -> None:
     """A C++17 caller linked with the library built as C gives the twin's answers."""
     need(compiler)
     need("cc")
-    model, options, script, answers = case("learning")
+    model, options, script, answers = case(name)
     sources = write_library(emitted(model, options, "portable"), tmp_path)
     include = f"-I{tmp_path / 'include'}"
     for source in sources:

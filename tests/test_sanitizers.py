@@ -11,7 +11,7 @@ import pytest
 from codegen.boards import Kernel
 from codegen.model import Model
 from codegen.options import Options
-from tests.networks import make_events, make_model, with_readout
+from tests.networks import make_events, make_model, make_stack, with_readout
 from tests.proofs.driver import (
     KERNELS,
     SENSOR,
@@ -85,6 +85,15 @@ def test_no_undefined_behaviour(kernel: Kernel, options: Options, tmp_path: Path
     script, answers = twin_script(model, options, 600)
     script += hostile_script(model, options, 600, rounds=6)
     check(emitted(model, options, kernel), tmp_path / "library", command, script, answers)
+
+
+def test_no_undefined_behaviour_in_two_layers(tmp_path: Path) -> None:
+    options = Options(learning=True)
+    model = make_stack(network("separate", radius=1), radius=2, neurons=5, eta=0.1, tau_us=300.0)
+    script, answers = twin_script(model, options, 600)
+    script += hostile_script(model, options, 600, rounds=3)
+    command = sanitizing("gcc", tmp_path)
+    check(emitted(model, options, "portable"), tmp_path / "library", command, script, answers)
 
 
 @pytest.mark.prove
