@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from codegen.boards import Kernel
+from codegen.filters import Filters
 from codegen.layout import VECTOR, Layout
 from codegen.options import Options
 
@@ -34,6 +35,12 @@ _NARROW: Final[dict[Kernel, int]] = {"small": 80, "portable": 40, "dsp": 170, "v
 """More bytes where weights are octets, which must be widened."""
 READOUT_CODE_BYTES: Final = 300
 """Bytes that class scores add, on any core."""
+_FILTER_CHECKS: Final = 160
+"""Of filters: counters, snapshot words, hot pixels, downsampling; ..."""
+_FILTER_TIMES: Final = 280
+"""... a time for each cell and the refractory period; ..."""
+_FILTER_BACKGROUND: Final = 250
+"""... and the search for neighbours. 20 bytes more or less on every core, 50 on a Cortex-M0."""
 _STACK: Final[dict[bool, int]] = {False: 176, True: 352}
 """Deepest call chain of feast_step, by learning, without the patch that the vector kernel copies."""
 
@@ -56,3 +63,11 @@ def stack_bytes(layout: Layout, options: Options) -> int:
     """Stack that `feast_step` and what it calls take at most."""
     patch = 2 * VECTOR * layout.vectors if layout.kernel == "vector" else 0
     return _STACK[options.learning] + patch
+
+
+def filter_code_bytes(filters: Filters | None) -> int:
+    """Flash taken by the code of the filters, without the mask of hot pixels."""
+    if filters is None:
+        return 0
+    times = _FILTER_TIMES + _FILTER_BACKGROUND * (filters.background_us > 0) if filters.keeps_times else 0
+    return _FILTER_CHECKS + times

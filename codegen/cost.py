@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from codegen.boards import Board, Kernel
+from codegen.filters import Filters
 from codegen.memory import budget
 from codegen.model import Hyperparameters, Sensor
 from codegen.options import Options
@@ -53,7 +54,9 @@ def instructions_per_event(params: Hyperparameters, kernel: Kernel) -> float:
     return float(a + params.neurons * (b * params.dims + c * params.side))
 
 
-def device_cost(params: Hyperparameters, sensor: Sensor, board: Board) -> DeviceCost:
-    """RAM, flash and instructions per event of frozen features on a board."""
-    need = budget(params, sensor, Options(), board.kernel)
+def device_cost(
+    params: Hyperparameters, sensor: Sensor, board: Board, filters: Filters | None = None
+) -> DeviceCost:
+    """RAM, flash, and instructions per event that reaches the network, of frozen features on a board."""
+    need = budget(params, sensor, Options(), board.kernel, filters=filters)
     return DeviceCost(need.ram, need.flash, instructions_per_event(params, board.kernel))

@@ -7,8 +7,16 @@ from typing import Final
 
 from codegen import qformat
 from codegen.boards import Board, Kernel
-from codegen.code_size import JOINT_CODE_BYTES, JOINT_STACK_BYTES, READOUT_CODE_BYTES, code_bytes, stack_bytes
+from codegen.code_size import (
+    JOINT_CODE_BYTES,
+    JOINT_STACK_BYTES,
+    READOUT_CODE_BYTES,
+    code_bytes,
+    filter_code_bytes,
+    stack_bytes,
+)
 from codegen.errors import FeastError
+from codegen.filters import Filters
 from codegen.layout import make_layout
 from codegen.model import Hyperparameters, Sensor
 from codegen.options import Options
@@ -71,8 +79,9 @@ def state_members(
     options: Options,
     kernel: Kernel,
     readout: ReadoutSize | None = None,
+    filters: Filters | None = None,
 ) -> tuple[Member, ...]:
-    """Members of ``feast_t`` in their order."""
+    """Members of ``feast_t`` in their order; `filters` are those to be emitted."""
     features = params.features
     rows = params.surfaces * sensor.height
     cells = rows * row_stride(params, sensor, kernel) + 4
@@ -91,6 +100,7 @@ def state_members(
         Member("norm2", "uint32_t", features, "squared norm of each feature, Q30"),
         Member("dither", "uint32_t", 0, "generator that makes rounding unbiased"),
     ]
+    filter_times, filter_cells, filter_counters, filter_flags = _filter_members(filters)
     counters = [
         Member("wins", "uint32_t", features, "events each feature won"),
         Member("row_octave", "uint32_t", rows, "octave each surface row was brought up to, low bits"),
@@ -99,16 +109,19 @@ def state_members(
         Member("border", "uint32_t", 0, "events without a full patch"),
         Member("outside", "uint32_t", 0, "events off the sensor"),
         Member("backwards", "uint32_t", 0, "events out of order"),
+        *filter_counters,
         Member("window_events", "uint16_t", 0, "compared events in the current window"),
         Member("window_misses", "uint16_t", 0, "missed events among them"),
         Member("last_window_misses", "uint16_t", 0, "missed events in the last full window"),
+        *filter_cells,
         Member("started", "bool", 0, "an event was accepted since the reset"),
+        *filter_flags,
     ]
     switch = [Member("learning", "bool", 0, "features adapt")]
     scores, scored = score_members(readout)
     if options.learning:
-        return (*time, *scores, *arrays, *learned, *counters, *switch, *scored)
-    return (*time, *scores, arrays[0], *counters, *scored)
+        return (*time, *filter_times, *scores, *arrays, *learned, *counters, *switch, *scored)
+    return (*time, *filter_times, *scores, arrays[0], *counters, *scored)
 
 
 def score_members(readout: ReadoutSize | None) -> tuple[list[Member], list[Member]]:
@@ -117,6 +130,22 @@ def score_members(readout: ReadoutSize | None) -> tuple[list[Member], list[Membe
         return [], []
     scores = Member("scores", "int64_t", readout.classes, "sums of readout rows since the reset")
     return [scores], [Member("scored", "bool", 0, "an event was scored since the reset")]
+
+
+def _filter_members(filters: Filters | None) -> tuple[list[Member], list[Member], list[Member], list[Member]]:
+    """What filters add to the state: 64-bit, 16-bit and 32-bit members, and flags."""
+    if filters is None:
+        return [], [], [], []
+    cells = filters.cells
+    times = [Member("seen_us", "uint64_t", 0, "time of the last event seen, filtered or not")]
+    stamps = []
+    if filters.keeps_times:
+        times.append(Member("row_tick", "uint64_t", cells.height, "tick each row of stamps counts from"))
+        stamps.append(
+            Member("stamps", "uint16_t", cells.width * cells.height, "when each cell last fired, ticks")
+        )
+    counters = [Member("filtered", "uint32_t", 0, "events the filters left out")]
+    return times, stamps, counters, [Member("seen", "bool", 0, "an event was seen since the reset")]
 
 
 def struct_bytes(members: tuple[Member, ...]) -> int:
@@ -140,22 +169,28 @@ def budget(
     kernel: Kernel,
     lower: Hyperparameters | None = None,
     readout: ReadoutSize | None = None,
+    filters: Filters | None = None,
 ) -> Budget:
     """RAM and flash of the library for a network of these parameters, on a layer `lower` if there is one,
-    with class scores if there is a readout."""
+    with class scores if there is a readout.
+
+    `filters`: those of the model, in front of the lowest layer; emitted if `options` say so.
+    """
     layout = make_layout(params, kernel, options.weights == "int8")
     tables = 4 * layout.words + 4 * params.features + 2 * qformat.MANTISSAS
     scores = readout_table_bytes(params, sensor, readout) if readout else 0
     scoring = READOUT_CODE_BYTES if readout else 0
+    used = filters if options.filters and lower is None else None
+    tables += scores + (used.hot_mask.nbytes if used and used.hot_pixels else 0)
     own = Budget(
-        ram=struct_bytes(state_members(params, sensor, options, kernel, None if lower else readout)),
-        tables=tables + scores,
-        flash=tables + code_bytes(layout, options) + scores + scoring,
+        ram=struct_bytes(state_members(params, sensor, options, kernel, None if lower else readout, used)),
+        tables=tables,
+        flash=tables + code_bytes(layout, options) + scoring + filter_code_bytes(used),
         stack=stack_bytes(layout, options),
     )
     if lower is None:
         return own
-    below = budget(lower, sensor, options.below, kernel)
+    below = budget(lower, sensor, options.below, kernel, filters=filters)
     # The two states are multiples of 8 bytes; learning and scores add flags behind them.
     flags = 8 if options.learning or readout else 0
     members = flags + (8 * readout.classes if readout else 0)
@@ -174,9 +209,10 @@ def fits(
     board: Board,
     lower: Hyperparameters | None = None,
     readout: ReadoutSize | None = None,
+    filters: Filters | None = None,
 ) -> bool:
     """Whether the library fits beside the firmware."""
-    need = budget(params, sensor, options, board.kernel, lower, readout)
+    need = budget(params, sensor, options, board.kernel, lower, readout, filters)
     return all(needed <= have for _, needed, have in _limits(need, board))
 
 
@@ -187,14 +223,15 @@ def largest_fitting(
     board: Board,
     lower: Hyperparameters | None = None,
     readout: ReadoutSize | None = None,
+    filters: Filters | None = None,
 ) -> int:
     """Most neurons per bank that fit the board, 0 if not even one does."""
     low, high = 0, 1
-    while fits(replace(params, neurons=high), sensor, options, board, lower, readout):
+    while fits(replace(params, neurons=high), sensor, options, board, lower, readout, filters):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        if fits(replace(params, neurons=middle), sensor, options, board, lower, readout):
+        if fits(replace(params, neurons=middle), sensor, options, board, lower, readout, filters):
             low = middle
         else:
             high = middle
@@ -208,17 +245,23 @@ def check_fit(
     board: Board,
     lower: Hyperparameters | None = None,
     readout: ReadoutSize | None = None,
+    filters: Filters | None = None,
 ) -> None:
     """Raise FeastError if the library is too large for the board, saying what would fit."""
-    need = budget(params, sensor, options, board.kernel, lower, readout)
+    need = budget(params, sensor, options, board.kernel, lower, readout, filters)
     for kind, bytes_needed, have in _limits(need, board):
         if bytes_needed > have:
-            most = largest_fitting(params, sensor, options, board, lower, readout)
-            plain = readout is not None and fits(params, sensor, options, board, lower)
+            used = filters if options.filters else None
+            most = largest_fitting(params, sensor, options, board, lower, readout, filters)
+            plain = readout is not None and fits(params, sensor, options, board, lower, filters=filters)
             raise FeastError(
                 f"model too large for {board.name}: it needs {bytes_needed} bytes of {kind}, "
                 f"{max(0, have)} are free beside the firmware; "
-                + (f"up to {most} neurons would fit" if most else _too_large(params, sensor, board, lower))
+                + (
+                    f"up to {most} neurons would fit"
+                    if most
+                    else _too_large(params, sensor, board, lower, used)
+                )
                 + (", and all of them without the readout (--no-readout)" if plain else "")
             )
 
@@ -232,10 +275,22 @@ def _limits(need: Budget, board: Board) -> tuple[tuple[str, int, int], ...]:
     )
 
 
-def _too_large(params: Hyperparameters, sensor: Sensor, board: Board, lower: Hyperparameters | None) -> str:
+def _too_large(
+    params: Hyperparameters,
+    sensor: Sensor,
+    board: Board,
+    lower: Hyperparameters | None,
+    filters: Filters | None,
+) -> str:
     if budget(params, sensor, Options(), board.kernel).stack > board.model_stack_bytes:
         return f"it copies {params.dims} cells of a context there, choose a smaller radius or fewer channels"
     surface = 2 * params.surfaces * sensor.height * row_stride(params, sensor, board.kernel)
+    if lower is None and filters and filters.keeps_times:
+        times = 2 * filters.cells.width * filters.cells.height
+        return (
+            f"the {sensor} time surface alone takes {surface} bytes and the filters' times {times}, choose a "
+            "larger board or larger cells"
+        )
     if lower is None:
         return f"the {sensor} time surface alone takes {surface} bytes, choose a larger board"
     return (

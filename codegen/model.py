@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import struct
 import zipfile
 import zlib
@@ -18,7 +17,10 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codegen.errors import FeastError
+from codegen.filters import MOST_HOT_PIXELS, Filters, check_filters
 from codegen.readout import Readout, check_readout
+from codegen.records import Events
+from codegen.sensor import Sensor as Sensor
 
 FORMAT_VERSION: Final = 1
 MOST_NEURONS: Final = 4096
@@ -30,27 +32,6 @@ UNIT_TOLERANCE: Final = 2e-3
 Polarity = Literal["merged", "separate", "signed"]
 Border = Literal["zero", "skip"]
 Arithmetic = Literal["float", "fixed"]
-
-
-@dataclass(frozen=True)
-class Sensor:
-    """Sensor size in pixels."""
-
-    width: int
-    height: int
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}"
-
-    @staticmethod
-    def parse(text: str) -> Sensor:
-        """Read ``"34x34"``. Raises FeastError unless both sides are 1 to 4096."""
-        match = re.fullmatch(r"(\d{1,4})[xX](\d{1,4})", text.strip())
-        if match:
-            width, height = int(match[1]), int(match[2])
-            if 1 <= width <= 4096 and 1 <= height <= 4096:
-                return Sensor(width, height)
-        raise FeastError(f"sensor size {text!r}: expected WIDTHxHEIGHT, each 1 to 4096, e.g. 34x34")
 
 
 @dataclass(frozen=True)
@@ -132,11 +113,37 @@ class Model:
 
     params: Hyperparameters
     sensor: Sensor
+    """What the network sees: behind the filters, if there are any."""
     weights: npt.NDArray[np.float64]
     thresholds: npt.NDArray[np.float64]
     training: Training
     lower: Model | None = None
     readout: Readout | None = None
+    filters: Filters | None = None
+    """What is left out of the camera's events; part of the model, for it was learned from what was left. Of
+    two layers, the lower one's."""
+
+    @property
+    def camera(self) -> Sensor:
+        """What events are given in."""
+        filters = self.input_filters
+        return filters.camera if filters else self.sensor
+
+    @property
+    def input_filters(self) -> Filters | None:
+        """The filters in front of the lowest layer."""
+        return self.lower.filters if self.lower else self.filters
+
+    def placed(self, events: Events) -> Events:
+        """`events` in pixels of the network; none is left out."""
+        filters = self.input_filters
+        return filters.downsampled(events) if filters else events
+
+    @property
+    def unfiltered(self) -> Model:
+        """The same network for events that come filtered, in its own pixels; its id is another."""
+        lower = None if self.lower is None else replace(self.lower, filters=None)
+        return replace(self, lower=lower, filters=None)
 
     @property
     def model_id(self) -> str:
@@ -165,6 +172,15 @@ class _ParamsSchema(_Strict):
 class _SensorSchema(_Strict):
     width: Annotated[int, Field(ge=1, le=4096)]
     height: Annotated[int, Field(ge=1, le=4096)]
+
+
+class _FiltersSchema(_Strict):
+    camera: _SensorSchema
+    hot_pixels: Annotated[list[tuple[int, int]], Field(max_length=MOST_HOT_PIXELS)]
+    refractory_us: int
+    background_us: int
+    cell_shift: int
+    downsample_shift: int
 
 
 class _TrainingSchema(_Strict):
@@ -196,6 +212,7 @@ class _HeaderSchema(_Strict):
     training: _TrainingSchema
     lower: _LowerSchema | None = None
     readout: _ReadoutSchema | None = None
+    filters: _FiltersSchema | None = None
 
 
 _LAYER_ARRAYS: Final = ("weights", "thresholds")
@@ -218,6 +235,8 @@ def _header_text(model: Model) -> str:
         header["lower"] = _layer_header(model.lower)
     if model.readout is not None:
         header["readout"] = {"grid": model.readout.grid, "labels": model.readout.labels}
+    if model.input_filters is not None:
+        header["filters"] = asdict(model.input_filters)
     return json.dumps(header, sort_keys=True, allow_nan=False)
 
 
@@ -309,6 +328,12 @@ def load_model(path: Path) -> Model:
         raise FeastError(f"{path}: header and arrays disagree about a lower layer")
     lower = None if header.lower is None else _layer(header.lower, sensor, arrays, "lower_")
     model = _layer(header, sensor, arrays, "")
+    if (filters := _load_filters(header.filters, sensor, path)) is not None:
+        model, lower = (
+            (replace(model, filters=filters), None)
+            if lower is None
+            else (model, replace(lower, filters=filters))
+        )
     if lower is not None:
         try:
             params = stacked(lower, model.params)
@@ -321,6 +346,20 @@ def load_model(path: Path) -> Model:
     if bytes.fromhex(model.model_id) != arrays["sha256"].tobytes():
         raise FeastError(f"{path}: checksum does not match the content: the file is damaged")
     return model
+
+
+def _load_filters(stored: _FiltersSchema | None, sensor: Sensor, path: Path) -> Filters | None:
+    if stored is None:
+        return None
+    values = stored.model_dump()
+    camera, hot = Sensor(**values.pop("camera")), tuple(values.pop("hot_pixels"))
+    try:
+        filters = check_filters(Filters(camera, hot, **values))
+    except FeastError as error:
+        raise FeastError(f"{path}: model header: {error}") from None
+    if filters.sensor != sensor:
+        raise FeastError(f"{path}: the filters give a {filters.sensor} sensor, the network has {sensor}")
+    return filters
 
 
 _UNREADABLE: Final = (

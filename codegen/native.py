@@ -56,6 +56,7 @@ typedef struct feast feast_t;
 typedef struct {
     uint32_t hits, misses, border, outside, backwards;
     uint16_t window_events, window_misses, last_window_misses;
+    uint32_t filtered; /* written with filters only, else it stays 0 */
 } feast_signals_t;
 size_t native_bytes(void);
 void native_step(feast_t *self, const void *events, size_t count, int16_t *results);

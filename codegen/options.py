@@ -21,8 +21,10 @@ class Options:
     """Stored weights; int8 halves the tables of frozen features and costs some agreement."""
     readout: bool = True
     """Keep class scores, if the model has a readout."""
+    filters: bool = True
+    """Filter as the model says; without, events come filtered and in pixels of the network already."""
 
     @property
     def below(self) -> Options:
         """Options of the lower of two layers: frozen, the nearest wins (docs/numerics.md section 12)."""
-        return Options(weights=self.weights, readout=False)
+        return Options(weights=self.weights, readout=False, filters=self.filters)

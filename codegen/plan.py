@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,19 @@ import numpy.typing as npt
 from codegen import qformat, wire
 from codegen.boards import Board, Kernel
 from codegen.errors import FeastError
+from codegen.filters import Filters
 from codegen.layout import VECTOR, make_layout, pack_weights
 from codegen.memory import Member, budget, check_fit, row_stride, score_members, state_members
 from codegen.model import Sensor
 from codegen.options import Options
-from codegen.quantise import INITIAL_DITHER, QuantModel, state_id, stored_weights, used_readout
+from codegen.quantise import (
+    INITIAL_DITHER,
+    QuantModel,
+    state_id,
+    stored_weights,
+    used_filters,
+    used_readout,
+)
 from codegen.readout import QuantReadout, ReadoutSize, cells_along
 from codegen.snapshot import score_words
 
@@ -104,6 +112,10 @@ class Plan:
     thresholds: npt.NDArray[np.int32]
     takes_channels: bool
     """Its events are those of the layer below."""
+    filters: Filters | None
+    """In front of this layer, or of the lower of two; None: events reach it as they are."""
+    leaves_filters_out: bool
+    """The model has filters, the library does not."""
     layers: tuple[Plan, ...] = ()
     """Of two layers, each by itself, the lower one first; all else is then of both: what a user of the
     library sees, who gives events to the lower layer and gets results of the upper one."""
@@ -125,14 +137,15 @@ def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: 
         return _lay_out_all(quant, options, "host", kernel or "portable")
     lower = quant.lower.params if quant.lower else None
     readout = used_readout(quant, options)
-    check_fit(quant.params, quant.sensor, options, board, lower, readout.size if readout else None)
+    size = readout.size if readout else None
+    check_fit(quant.params, quant.sensor, options, board, lower, size, quant.input_filters)
     return _lay_out_all(quant, options, board.name, kernel or board.kernel)
 
 
 def build_id(quant: QuantModel, options: Options) -> str:
     """16 hex digits over geometry, options, number formats and protocol: what host and device must share."""
     params = quant.params
-    content = {
+    content: dict[str, Any] = {
         "sensor": [quant.sensor.width, quant.sensor.height],
         "geometry": [params.neurons, params.radius, params.polarity, params.border],
         "formats": [NUMERICS_VERSION, quant.surface_bits, quant.octave_q8],
@@ -147,6 +160,8 @@ def build_id(quant: QuantModel, options: Options) -> str:
     readout = used_readout(quant, options)
     if readout is not None:
         content["readout"] = [readout.grid, readout.labels, readout.bits, readout.digest]
+    if filters := used_filters(quant, options):
+        content["filters"] = asdict(filters)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -181,7 +196,9 @@ def _lay_out_layers(
         return _lay_out(quant, options, board, kernel, readout)
     upper = _lay_out(quant, options, board, kernel)
     lower = _lay_out(quant.lower, options.below, board, kernel)
-    size = budget(quant.params, quant.sensor, options, kernel, quant.lower.params, readout)
+    size = budget(
+        quant.params, quant.sensor, options, kernel, quant.lower.params, readout, quant.lower.filters
+    )
     scores, scored = score_members(readout)
     members = [
         Member(name, f"feast{number}_t", 0, f"{name} layer")
@@ -200,6 +217,8 @@ def _lay_out_layers(
         flash_bytes=size.flash,
         stack_bytes=size.stack,
         takes_channels=False,
+        filters=lower.filters,
+        leaves_filters_out=lower.leaves_filters_out,
         layers=(lower, upper),
     )
 
@@ -207,10 +226,10 @@ def _lay_out_layers(
 def _lay_out(
     quant: QuantModel, options: Options, board: str, kernel: Kernel, readout: ReadoutSize | None = None
 ) -> Plan:
-    params, sensor = quant.params, quant.sensor
+    params, sensor, filters = quant.params, quant.sensor, used_filters(quant, options)
     stored = stored_weights(quant, options)
     layout = make_layout(params, kernel, options.weights == "int8")
-    size = budget(params, sensor, options, kernel, readout=readout)
+    size = budget(params, sensor, options, kernel, readout=readout, filters=filters)
     learned = params.features * params.dims + 2 * params.features + 2
     return Plan(
         api_version=API_VERSION,
@@ -259,13 +278,14 @@ def _lay_out(
         learning_shift=quant.learning_shift,
         initial_dither=INITIAL_DITHER,
         norm_tolerance=qformat.NORM_TOLERANCE,
-        members=state_members(params, sensor, options, kernel, readout),
+        members=state_members(params, sensor, options, kernel, readout, filters),
         state_words=learned,
         snapshot_words=learned
         + 12
         + 2 * params.features
         + 11
-        + params.surfaces * sensor.width * sensor.height,
+        + params.surfaces * sensor.width * sensor.height
+        + (filters.snapshot_words if filters else 0),
         ram_bytes=size.ram,
         table_bytes=size.tables,
         flash_bytes=size.flash,
@@ -274,4 +294,6 @@ def _lay_out(
         weight_pairs=pack_weights(stored.values, layout),
         thresholds=quant.thresholds,
         takes_channels=quant.lower is not None,
+        filters=filters,
+        leaves_filters_out=quant.filters is not None and filters is None,
     )

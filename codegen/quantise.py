@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from codegen import qformat
 from codegen.errors import FeastError
+from codegen.filters import Filters
 from codegen.model import Hyperparameters, Model, Sensor
 from codegen.options import Options, Weights
 from codegen.readout import QuantReadout, quantise_readout
@@ -46,6 +47,13 @@ class QuantModel:
     lower: QuantModel | None = None
     """The layer below, which feeds this one."""
     readout: QuantReadout | None = None
+    filters: Filters | None = None
+    """In front of this layer."""
+
+    @property
+    def input_filters(self) -> Filters | None:
+        """The filters in front of the lowest layer."""
+        return self.lower.filters if self.lower else self.filters
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,7 @@ def quantise(model: Model) -> tuple[QuantModel, QuantReport]:
         learning_shift=qformat.learning_shift(params.eta, bits),
         lower=quantise(model.lower)[0] if model.lower else None,
         readout=quantise_readout(model.readout) if model.readout else None,
+        filters=model.filters,
     )
     return quant, _report(model, quant)
 
@@ -132,6 +141,11 @@ def used_readout(quant: QuantModel, options: Options) -> QuantReadout | None:
 def _narrowed(weights: npt.NDArray[np.int16], fraction: int) -> npt.NDArray[np.int16]:
     drop = qformat.WEIGHT_BITS - fraction
     return ((weights.astype(np.int32) + (1 << (drop - 1))) >> drop).astype(np.int16)
+
+
+def used_filters(quant: QuantModel, options: Options) -> Filters | None:
+    """The filters that twin and plan put before the network."""
+    return quant.filters if options.filters else None
 
 
 def state_id(quant: QuantModel, options: Options) -> int:

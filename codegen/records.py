@@ -32,8 +32,16 @@ OUTSIDE: Final = -3
 """The event lies outside the sensor: counted, state untouched."""
 BACKWARDS: Final = -4
 """The event is earlier than the last accepted one: counted, state untouched."""
+FILTERED: Final = -5
+"""The model's filters left the event out: counted, nothing but their own state touched."""
 
-RESULT_NAMES: Final = {MISS: "MISS", BORDER: "BORDER", OUTSIDE: "OUTSIDE", BACKWARDS: "BACKWARDS"}
+RESULT_NAMES: Final = {
+    MISS: "MISS",
+    BORDER: "BORDER",
+    OUTSIDE: "OUTSIDE",
+    BACKWARDS: "BACKWARDS",
+    FILTERED: "FILTERED",
+}
 
 Events = npt.NDArray[np.void]
 Results = npt.NDArray[np.int16]

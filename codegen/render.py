@@ -33,6 +33,7 @@ _READOUT: Final = {
     "src/feast_readout.h": "feast_readout.h.j2",
     "src/feast_readout_tables.c": "feast_readout_tables.c.j2",
 }
+_FILTERS: Final = {"src/feast_filter.c": "feast_filter.c.j2", "src/feast_filter.h": "feast_filter.h.j2"}
 _KERNELS: Final[dict[Kernel, str]] = {
     "small": "feast_kernel_pairs.h.j2",
     "portable": "feast_kernel_pairs.h.j2",
@@ -84,7 +85,8 @@ def as_layer(files: dict[str, str], number: int) -> dict[str, str]:
 
 
 def _layer_templates(plan: Plan) -> dict[str, str]:
-    return _LAYER | (_LEARNING if plan.learning else {}) | {"src/feast_kernel.h": _KERNELS[plan.kernel]}
+    chosen = _LAYER | (_LEARNING if plan.learning else {}) | (_FILTERS if plan.filters else {})
+    return chosen | {"src/feast_kernel.h": _KERNELS[plan.kernel]}
 
 
 def _fill(templates: dict[str, str], plan: Plan, **values: object) -> dict[str, str]:
@@ -108,6 +110,7 @@ def _manifest(plan: Plan, files: dict[str, str]) -> str:
         "select": "threshold" if plan.select_threshold else "nearest",
         "weights": "int8" if plan.narrow else "int16",
         **({"readout": {"grid": plan.readout.grid, "labels": plan.readout.labels}} if plan.readout else {}),
+        **({"filters": str(plan.filters)} if plan.filters else {}),
         "ram_bytes": plan.ram_bytes,
         "table_bytes": plan.table_bytes,
         "flash_bytes": plan.flash_bytes,
@@ -118,6 +121,7 @@ def _manifest(plan: Plan, files: dict[str, str]) -> str:
         + (" --learning" if plan.learning else "")
         + (" --select threshold" if plan.select_threshold else "")
         + (" --weights int8" if plan.narrow else "")
-        + (" --no-readout" if plan.readout_left_out else ""),
+        + (" --no-readout" if plan.readout_left_out else "")
+        + (" --no-filters" if plan.leaves_filters_out else ""),
     }
     return json.dumps(content, indent=2) + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from codegen.filters import Filters
 from codegen.quantise import QuantModel
 
 Section = tuple[int, Callable[[int], str]]
@@ -13,7 +14,7 @@ Section = tuple[int, Callable[[int], str]]
 def word_name(quant: QuantModel, index: int) -> str:
     """What word `index` of a snapshot is part of, e.g. ``"weight 17 of feature 3"``.
 
-    Raises IndexError beyond the snapshot.
+    The words of the filters are named wherever the model has some. Raises IndexError beyond the snapshot.
     """
     sections = _learned(quant) + _passing(quant)
     if quant.lower is not None:
@@ -64,7 +65,20 @@ def _passing(quant: QuantModel) -> list[Section]:
         (2 * params.features, lambda i: f"wins of feature {i // 2}"),
         (8, lambda i: f"counter of {('misses', 'border', 'outside', 'backwards')[i // 2]}"),
         (3, lambda i: ("window_events", "window_misses", "last_window_misses")[i]),
+        *_filters(quant.filters),
         (params.surfaces * width * height, pixel),
+    ]
+
+
+def _filters(filters: Filters | None) -> list[Section]:
+    if filters is None:
+        return []
+    across = filters.cells.width
+    return [
+        (2, lambda _: "counter of filtered"),
+        (1, lambda _: "seen flag"),
+        (4, lambda _: "time of the last event seen"),
+        (filters.snapshot_words - 7, lambda i: f"ticks left of filter cell x={i % across} y={i // across}"),
     ]
 
 

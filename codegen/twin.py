@@ -15,9 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen import qformat
+from codegen.event_filter import PASSED, EventFilter
 from codegen.jit import jit
 from codegen.options import Options
-from codegen.quantise import INITIAL_DITHER, QuantModel, learned_words, stored_weights, used_readout
+from codegen.quantise import (
+    INITIAL_DITHER,
+    QuantModel,
+    learned_words,
+    stored_weights,
+    used_filters,
+    used_readout,
+)
 from codegen.records import BACKWARDS, BORDER, MISS, OUTSIDE, RESULT_DTYPE, Events, Results, feature_events
 
 UNIT: Final = qformat.UNIT
@@ -75,6 +83,8 @@ class Twin:
         shape = (params.surfaces, quant.sensor.height, quant.sensor.width)
         self._stored = np.zeros(shape, np.int64)
         self._octaves = np.zeros(shape, np.int64)
+        filters = used_filters(quant, options)
+        self._filter = EventFilter(filters) if filters else None
         self.reset()
 
     def reset(self) -> None:
@@ -87,6 +97,8 @@ class Twin:
         self._t_last = 0
         self.scores.fill(0)
         self._scored = False
+        if self._filter:
+            self._filter.reset()
 
     def set_learning(self, learning: bool) -> None:
         """Switch learning on or off; raises FeastError as the constructor does."""
@@ -100,9 +112,16 @@ class Twin:
             results = self.step_layer(events)
         else:
             results = self.lower.step(events)
-            results[results >= 0] = self.step_layer(feature_events(events, results))
-        self._score(results, events)
+            results[results >= 0] = self.step_layer(feature_events(self.placed(events), results))
+        if self.readout is not None:
+            self._score(results, self.placed(events))
         return results
+
+    def placed(self, events: Events) -> Events:
+        """`events` in pixels of the network."""
+        if self.lower is not None:
+            return self.lower.placed(events)
+        return self._filter.filters.downsampled(events) if self._filter else events
 
     @property
     def label(self) -> int:
@@ -112,8 +131,13 @@ class Twin:
     def step_layer(self, events: Events) -> Results:
         """This layer alone, without scores; takes ``FEATURE_EVENT_DTYPE`` if there is one below."""
         results = np.empty(len(events), RESULT_DTYPE)
-        accepted = self._accept(events, results)
-        chosen = events[accepted]
+        if self._filter:
+            results = self._filter.classify(events)
+            accepted = results == PASSED
+            chosen = self._filter.filters.downsampled(events[accepted])
+        else:
+            accepted = self._accept(events, results)
+            chosen = events[accepted]
         if len(chosen) == 0:
             return results
         if self._t_first is None:
@@ -170,7 +194,10 @@ class Twin:
         """The state of this layer without what it has learned."""
         octave, phase = self._now()
         counters = self._counters
-        totals = [counters[_MISSES], counters[_BORDER], self._outside, self._backwards]
+        outside, backwards = self._outside, self._backwards
+        if self._filter:
+            outside, backwards = (self._filter.counts[code] for code in (OUTSIDE, BACKWARDS))
+        totals = [counters[_MISSES], counters[_BORDER], outside, backwards]
         window = [counters[_WINDOW_EVENTS], counters[_WINDOW_MISSES], counters[_LAST_WINDOW]]
         return np.concatenate(
             [
@@ -180,6 +207,7 @@ class Twin:
                 (self.wins % 2**32).astype("<u4").view("<u2"),
                 np.array([int(total) % 2**32 for total in totals], "<u4").view("<u2"),
                 np.array(window, "<u2"),
+                *([self._filter.words()] if self._filter else []),
                 self._in_order(self.surface()).reshape(-1).astype("<i2").view("<u2"),
             ]
         )

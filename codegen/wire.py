@@ -15,12 +15,12 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Raised by any change of a layout or a meaning; host and device must hold the same number."""
 
 CRC_BYTES: Final = 4
 NARROW_FEATURES: Final = 250
-"""Up to this many features a result travels as one byte: 0..249 a feature, 255..252 the codes -1..-4."""
+"""Up to this many features a result travels as one byte: 0..249 a feature, 255..251 the codes -1..-5."""
 NARROW_SIDE: Final = 256
 """Up to this sensor side a coordinate travels as one byte."""
 MAX_EVENT_BYTES: Final = 9
@@ -215,8 +215,8 @@ HELLO_REPLY: Final = Message(
         Field("state_id", "u32", "CRC-32 of the learned state it holds now"),
         Field("state_words", "u32", "16-bit words of the learned state"),
         Field("snapshot_words", "u32", "16-bit words of the whole state"),
-        Field("width", "u16", "sensor, pixels"),
-        Field("height", "u16", "sensor, pixels"),
+        Field("width", "u16", "sensor of the network, pixels"),
+        Field("height", "u16", "sensor of the network, pixels"),
         Field("neurons", "u16", "features per bank"),
         Field("radius", "u8", "of the patch"),
         Field("banks", "u8", "1, or 2 with separate polarities"),
@@ -231,6 +231,9 @@ HELLO_REPLY: Final = Message(
         Field("fault_kind", "u8", "why it last restarted itself; 0: it did not"),
         Field("fault_where", "u32", "program counter or source line of that fault"),
         Field("fault_status", "u32", "fault status of the core"),
+        Field("camera_width", "u16", "what events are given in, pixels; without filters that of the network"),
+        Field("camera_height", "u16", "what events are given in, pixels"),
+        Field("downsample", "u8", "a pixel of the network is 2^downsample of the camera wide and high"),
     ),
 )
 CREDIT: Final = Message("CREDIT", 0x82, "device", "Frames up to `ack` have left the receive buffer.", (_ACK,))
@@ -275,6 +278,7 @@ SIGNALS_REPLY: Final = Message(
         Field("window_events", "u16", "compared events in the present window of 1024"),
         Field("window_misses", "u16", "missed events among them"),
         Field("last_window_misses", "u16", "missed events in the last full window"),
+        Field("filtered", "u32", "events the filters left out; 0 where there are none"),
     ),
     tail="features: threshold (i32, Q30) and wins (u32, modulo 2^32) of each",
 )

@@ -15,7 +15,7 @@ from codegen.model import Model
 from codegen.options import Options
 from codegen.plan import Plan, make_plan
 from codegen.quantise import quantise
-from codegen.records import RESULT_NAMES, Results
+from codegen.records import FILTERED, RESULT_NAMES, Results
 from codegen.render import render
 from codegen.twin import Twin
 from host.build import build
@@ -33,6 +33,8 @@ class RecordingRun:
 
     name: str
     events: int
+    filtered: int
+    """Events that the filters left out."""
     device_digest: int
     twin_digest: int
     device_snapshot_digest: int
@@ -71,6 +73,11 @@ class DeviceRun:
         return sum(run.events for run in self.runs)
 
     @property
+    def filtered(self) -> int:
+        """Events of all recordings that the filters left out."""
+        return sum(run.filtered for run in self.runs)
+
+    @property
     def difference(self) -> str | None:
         """The first difference of all, or None: device and twin agree in every result and all state."""
         return next((run.difference for run in self.runs if run.difference), None)
@@ -99,11 +106,13 @@ def run_on_board(
     """Run every recording of `source` on the emulated `board`; `progress` counts recordings.
 
     Surfaces are reset before each recording; a learning device goes on learning across them, from
-    the model's state. Raises FeastError if the board has no emulator, the model does not fit, a tool
-    is missing or the link fails.
+    the model's state. Where the library leaves the filters out, recordings are filtered here. Raises
+    FeastError if the board has no emulator, the model does not fit, a tool is missing or the link fails.
     """
     if board.qemu is None:
         raise FeastError(f"board {board.name} has no emulator: `codegen boards` lists those that have one")
+    if model.input_filters and not options.filters:
+        source = source.filtered(model.input_filters)
     plan = emit_for_board(model, board, options, project_dir)
     built = build(board, project_dir)
     twin = Twin(quantise(model)[0], options)
@@ -144,6 +153,7 @@ def _compare(name: str, device: RunResult, expected: Results, twin_snapshot_dige
     return RecordingRun(
         name=name,
         events=device.events,
+        filtered=int(np.count_nonzero(device.results == FILTERED)),
         device_digest=device.result_digest,
         twin_digest=wire.result_digest(expected),
         device_snapshot_digest=device.snapshot_digest,

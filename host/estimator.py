@@ -23,6 +23,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from codegen.errors import FeastError
+from codegen.filters import Filters
 from codegen.model import (
     Border,
     Hyperparameters,
@@ -50,7 +51,8 @@ class Feast(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ``delta_i``, ``delta_e`` (learning rate, rise and fall of thresholds, in units of the cosine),
     ``polarity`` (merged, separate or signed), ``border`` (zero or skip), ``sensor`` ((width, height)
     in pixels), ``grid`` and ``overlap`` (cells a side, and how far they reach into each other, in
-    cells, 0 or 1 to 4), ``epochs`` (passes of `fit`), ``random_state`` (seed of the first weights).
+    cells, 0 or 1 to 4), ``epochs`` (passes of `fit`), ``random_state`` (seed of the first weights),
+    ``filters`` (codegen.filters.Filters of a camera of the size ``sensor``, or None).
 
     Fitted: ``model_`` (codegen.model.Model: everything that `codegen emit` takes), ``thresholds_``
     (features,), ``components_`` (features, D) of unit L2 norm, ``n_features_out_``.
@@ -72,6 +74,7 @@ class Feast(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         overlap: float = 0.0,
         epochs: int = 1,
         random_state: int = 0,
+        filters: Filters | None = None,
     ) -> None:
         self.neurons = neurons
         self.radius = radius
@@ -86,6 +89,7 @@ class Feast(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.overlap = overlap
         self.epochs = epochs
         self.random_state = random_state
+        self.filters = filters
 
     def fit(self, X: Sequence[Any], y: Any = None) -> Feast:
         """Learn from all recordings in the order given, `epochs` times, from new weights; y is ignored.
@@ -104,8 +108,12 @@ class Feast(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Go on learning with these recordings; surfaces are reset before each. y is ignored."""
         params = self._params()
         size = Sensor(*self.sensor)
-        start = self.model_ if hasattr(self, "model_") else initial_model(params, size, self.random_state)
-        if start.params != params or start.sensor != size:
+        if self.filters and self.filters.camera != size:
+            raise FeastError(f"filters are for a {self.filters.camera} camera, sensor is {size}")
+        start = getattr(self, "model_", None) or initial_model(
+            params, size, self.random_state, filters=self.filters
+        )
+        if (start.params, start.camera, start.filters) != (params, size, self.filters):
             raise FeastError("partial_fit: the parameters were changed since the last fit; use fit")
         net = FloatFeast(start, learning=True)
         recordings, events, compared, misses = getattr(self, "_counts", (0, 0, 0, 0))
@@ -128,7 +136,7 @@ class Feast(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         pooling = Pooling(self.grid, overlap=self.overlap)
         features = self.model_.params.features
         rows = [
-            pool_sums(results, events, self.model_.sensor, features, pooling)
+            pool_sums(results, events, self.model_.camera, features, pooling)
             for events, results in self._steps(X)
         ]
         return np.array(rows).reshape(len(rows), self.n_features_out_)

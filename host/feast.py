@@ -9,9 +9,11 @@ from typing import Final, Literal
 import numpy as np
 
 from codegen.errors import FeastError
+from codegen.event_filter import PASSED, EventFilter
+from codegen.filters import Filters
 from codegen.model import Hyperparameters, Model, Sensor, Training, check_hyperparameters, stacked
 from codegen.options import Select
-from codegen.records import RESULT_DTYPE, Events, Results, feature_events
+from codegen.records import BACKWARDS, FILTERED, OUTSIDE, RESULT_DTYPE, Events, Results, feature_events
 from host.feast_loop import Float64Array, Rule
 from host.loop_engine import LoopEngine
 from host.native_engine import NativeEngine
@@ -24,13 +26,19 @@ INITIAL_THRESHOLD: Final = 0.0
 climbs by delta_i until it leaves events to others; a high start would only be a run of misses."""
 
 
-def initial_model(params: Hyperparameters, sensor: Sensor, seed: int, lower: Model | None = None) -> Model:
+def initial_model(
+    params: Hyperparameters,
+    camera: Sensor,
+    seed: int,
+    lower: Model | None = None,
+    filters: Filters | None = None,
+) -> Model:
     """The network before its first event: distinct random unit weights, thresholds at 0.
 
     Components are uniform from 0 to 1 (`signed`: from -1 to 1, for contexts have both signs), then
     scaled to unit norm. The same seed gives the same bits on every machine. `lower`: the layer whose
-    winners are the events. Raises FeastError for a hyperparameter out of range, or a layer that cannot
-    stand on `lower`.
+    winners are the events. `filters`: those in front of a single layer, for a `camera` of this size.
+    Raises FeastError for a hyperparameter out of range, or a layer that cannot stand on `lower`.
     """
     check_hyperparameters(params)
     if lower is not None:
@@ -40,7 +48,9 @@ def initial_model(params: Hyperparameters, sensor: Sensor, seed: int, lower: Mod
     weights = lowest + (1.0 - lowest) * draws
     weights /= np.array([[math.sqrt(math.fsum(row * row))] for row in weights])
     untrained = Training("untrained", 0, 0, 0, seed, "float", 0.0)
-    return Model(params, sensor, weights, np.full(params.features, INITIAL_THRESHOLD), untrained, lower)
+    thresholds = np.full(params.features, INITIAL_THRESHOLD)
+    sensor = filters.sensor if filters else lower.sensor if lower else camera
+    return Model(params, sensor, weights, thresholds, untrained, lower, filters=filters)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +94,7 @@ class FloatFeast:
         """Raises FeastError if `engine` is native and there is none for this type or on this machine."""
         self.params = model.params
         self.sensor = model.sensor
+        self.filters = model.filters
         self.learning = learning
         self.select = select
         self._below = model.lower
@@ -93,18 +104,24 @@ class FloatFeast:
         if engine == "native" and not native and self.lower is None:
             raise FeastError(f"engine native: needs a C compiler and float32, got {np.dtype(dtype)}")
         self._engine = NativeEngine(model) if native else LoopEngine(model, dtype)
+        self._filter = EventFilter(model.filters) if model.filters else None
 
     def step(self, events: Events) -> Results:
         """Step EVENT_DTYPE (n,) events in order; returns int16 (n,) results (codegen.records).
 
-        An event outside the sensor or earlier than the last accepted one gives its code and
-        changes nothing but a counter.
+        Events are given in pixels of the camera; those that the model's filters leave out give
+        FILTERED. An event outside the camera or earlier than the last accepted one gives its code
+        and changes nothing but a counter.
         """
         if self.lower is None:
             return self.step_layer(events)
         results = self.lower.step(events)
-        results[results >= 0] = self.step_layer(feature_events(events, results))
+        results[results >= 0] = self.step_layer(feature_events(self.lower.placed(events), results))
         return results
+
+    def placed(self, events: Events) -> Events:
+        """`events` in pixels of the network."""
+        return self.filters.downsampled(events) if self.filters else events
 
     def step_layer(self, events: Events) -> Results:
         """Like `step`, for this layer alone: FEATURE_EVENT_DTYPE if there is one below."""
@@ -122,6 +139,8 @@ class FloatFeast:
         if self.lower is not None:
             self.lower.reset()
         self._engine.reset()
+        if self._filter:
+            self._filter.reset()
 
     @property
     def weights(self) -> Float64Array:
@@ -137,7 +156,11 @@ class FloatFeast:
     def counters(self) -> dict[str, int]:
         """Events so far by what became of them; their sum is the number of events stepped."""
         names = ("hits", "misses", "border", "outside", "backwards")
-        return dict(zip(names, self._engine.counters.tolist(), strict=True))
+        counters = dict(zip(names, self._engine.counters.tolist(), strict=True))
+        if self._filter:
+            said = self._filter.counts
+            counters |= {"outside": said[OUTSIDE], "backwards": said[BACKWARDS], "filtered": said[FILTERED]}
+        return counters
 
     def to_model(self, training: Training) -> Model:
         """Freeze what was learned. Raises FeastError if the numbers are no longer finite."""
@@ -145,7 +168,9 @@ class FloatFeast:
         weights /= np.linalg.norm(weights, axis=1, keepdims=True)
         if not np.isfinite(weights).all():
             raise FeastError("training diverged: a weight is not finite; eta must stay well below 1")
-        return Model(self.params, self.sensor, weights, self.thresholds, training, self._below)
+        return Model(
+            self.params, self.sensor, weights, self.thresholds, training, self._below, filters=self.filters
+        )
 
     def _rule(self, learning: bool, nearest: bool) -> Rule:
         params = self.params
@@ -167,6 +192,16 @@ class FloatFeast:
         )
 
     def _run(self, events: Events, rule: Rule, details: Float64Array) -> Results:
-        results = np.empty(events.size, RESULT_DTYPE)
-        self._engine.run(rule, events, results, details)
+        if self._filter is None:
+            results = np.empty(events.size, RESULT_DTYPE)
+            self._engine.run(rule, events, results, details)
+            return results
+        results = self._filter.classify(events)
+        passed = np.flatnonzero(results == PASSED)
+        placed = self._filter.filters.downsampled(events[passed])
+        won, seen = np.empty(passed.size, RESULT_DTYPE), details[passed] if details.size else details
+        self._engine.run(rule, placed, won, seen)
+        results[passed] = won
+        if details.size:
+            details[passed] = seen
         return results

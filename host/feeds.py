@@ -21,6 +21,8 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from codegen.errors import FeastError
+from codegen.event_filter import PASSED, EventFilter
+from codegen.filters import Filters
 from codegen.model import Sensor
 from codegen.records import Events
 from host.cameras import EDVS_SENSOR, GENX320_SENSOR, EdvsDecoder, Genx320Decoder
@@ -36,15 +38,25 @@ _OPEN_S: Final = 5.0
 
 
 def recorded_feeds(
-    spec: str, sensor: Sensor, speed: float | None, limit: int | None, skip_bad_events: bool
+    spec: str,
+    camera: Sensor,
+    speed: float | None,
+    limit: int | None,
+    skip_bad_events: bool,
+    filters: Filters | None = None,
 ) -> tuple[Iterator[Feed], int]:
     """Recordings of a source, in order, and how many events they have if that is known without reading.
 
-    Raises FeastError if there is no such source, or its sensor is larger than the device's.
+    `camera`: what the device takes. `filters`: of a model whose device leaves them to us; they come first.
+    Raises FeastError if there is no such source, or its sensor is larger than the camera.
     """
-    source = open_source(spec, sensor if Path(spec).exists() else None, skip_bad_events)
-    if source.sensor.width > sensor.width or source.sensor.height > sensor.height:
-        raise FeastError(f"{spec}: has a {source.sensor} sensor, the device is built for {sensor}")
+    if filters:
+        camera = filters.camera
+    source = open_source(spec, camera if Path(spec).exists() else None, skip_bad_events)
+    if source.sensor.width > camera.width or source.sensor.height > camera.height:
+        raise FeastError(f"{spec}: has a {source.sensor} sensor, the device is built for {camera}")
+    if filters:
+        source = source.filtered(filters)
     if limit is not None:
         source = source.pick(range(min(limit, len(source))))
     return (Recorded(stream, speed) for stream in source), 0
@@ -56,13 +68,20 @@ class Live:
     replayable = False
 
     def __init__(
-        self, name: str, port: Port, decode: Callable[[bytes], Events], sensor: Sensor, seconds: float | None
+        self,
+        name: str,
+        port: Port,
+        decode: Callable[[bytes], Events],
+        camera: Sensor,
+        seconds: float | None,
+        filters: Filters | None = None,
     ) -> None:
         self.name = name
         self.dropped_events = 0
         self.stop = False
         """Set to end the stream."""
-        self._port, self._decode, self._sensor, self._seconds = port, decode, sensor, seconds
+        self._port, self._decode, self._camera, self._seconds = port, decode, camera, seconds
+        self._filter = EventFilter(filters) if filters else None
         self._last_us = 0
 
     def batches(self) -> Iterator[Events]:
@@ -73,24 +92,32 @@ class Live:
             yield self._good(self._decode(data)) if data else NO_EVENTS
 
     def _good(self, events: Events) -> Events:
-        kept = events[(events["x"] < self._sensor.width) & (events["y"] < self._sensor.height)]
+        kept = events[(events["x"] < self._camera.width) & (events["y"] < self._camera.height)]
         if len(kept):
             latest = np.maximum(np.maximum.accumulate(kept["t_us"]), np.uint64(self._last_us))
             kept = kept[kept["t_us"] >= latest]
         self.dropped_events += len(events) - len(kept)
         if len(kept):
             self._last_us = int(kept["t_us"][-1])
-        return kept
+        if self._filter is None:
+            return kept
+        passed = self._filter.classify(kept) == PASSED
+        return self._filter.filters.downsampled(kept[passed])
 
 
 @contextmanager
 def live_feed(
-    spec: str, sensor: Sensor, seconds: float | None = None, speed: float | None = None
+    spec: str,
+    camera: Sensor,
+    seconds: float | None = None,
+    speed: float | None = None,
+    filters: Filters | None = None,
 ) -> Iterator[Any]:
     """The feed called `spec` (see the module's table) while the block runs.
 
-    A capture in a file is given as a recording, at `speed`. Events off the device's `sensor` are left out of
-    a live source. Raises FeastError for an unknown name or option, or a port that cannot be opened.
+    A capture in a file is given as a recording, at `speed`. Events off the device's `camera` are
+    left out of a live source. `filters`: of a model whose device leaves them to us. Raises FeastError
+    for an unknown name or option, or a port that cannot be opened.
     """
     scheme, _, rest = spec.partition("://")
     where, _, query = rest.partition("?")
@@ -106,20 +133,24 @@ def live_feed(
     if scheme == "edvs":
         mode = _number(spec, options, "format", 4, 4)
         edvs = EdvsDecoder(mode, bool(invert))  # type: ignore[arg-type]
-        decode, camera = edvs.feed, EDVS_SENSOR
+        decode, known_size = edvs.feed, EDVS_SENSOR
     else:
-        decode, camera = Genx320Decoder(bool(invert)).feed, GENX320_SENSOR
+        decode, known_size = Genx320Decoder(bool(invert)).feed, GENX320_SENSOR
+    if filters:
+        camera = filters.camera
     path = Path(where)
     if path.is_file() and not stat.S_ISCHR(path.stat().st_mode):
         events = _read_capture(path, decode, Genx320Decoder(bool(invert)), scheme)
-        check_events(events, Sensor(max(camera.width, 1), max(camera.height, 1)), str(path))
-        yield Recorded(EventStream(events, camera, path.name, None), speed)
+        check_events(events, known_size, str(path))
+        if filters:
+            events = filters.downsampled(events[EventFilter(filters).classify(events) == PASSED])
+        yield Recorded(EventStream(events, known_size, path.name, None), speed)
         return
     port = open_port(where, _number(spec, options, "baud", EDVS_BAUD, 100_000_000), _OPEN_S)
     try:
         if scheme == "edvs":
             port.write(f"!E{mode}\nE+\n".encode())
-        yield Live(spec, port, decode, sensor, seconds)
+        yield Live(spec, port, decode, camera, seconds, filters)
         if scheme == "edvs":
             port.write(b"E-\n")
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen.boards import Board, load_boards
+from codegen.filters import Filters
 from codegen.memory import budget, fits, largest_fitting
 from codegen.model import MOST_NEURONS, Hyperparameters, Sensor
 from codegen.options import Options
@@ -41,9 +42,10 @@ def largest_neurons(
     board: Board,
     lower: Hyperparameters | None = None,
     readout: ReadoutSize | None = None,
+    filters: Filters | None = None,
 ) -> int:
     """Most neurons a bank that fit the board and that a model may have."""
-    return min(largest_fitting(params, sensor, options, board, lower, readout), MOST_NEURONS)
+    return min(largest_fitting(params, sensor, options, board, lower, readout, filters), MOST_NEURONS)
 
 
 def fit_boards(
@@ -51,15 +53,17 @@ def fit_boards(
     sensor: Sensor,
     lower: Hyperparameters | None = None,
     readout: ReadoutSize | None = None,
+    filters: Filters | None = None,
 ) -> list[BoardFit]:
-    """The network of these parameters, with what there is of a layer below and a readout, on every board."""
+    """The network of these parameters, with what there is of a layer below, a readout and filters, on every
+    board."""
     return [
         BoardFit(
             name=board.name,
             free_ram_bytes=board.model_ram_bytes,
             free_flash_bytes=board.model_flash_bytes,
-            frozen=_mode(params, sensor, Options(), board, lower, readout),
-            learning=_mode(params, sensor, Options(learning=True), board, lower, readout),
+            frozen=_mode(params, sensor, Options(), board, lower, readout, filters),
+            learning=_mode(params, sensor, Options(learning=True), board, lower, readout, filters),
         )
         for board in load_boards().values()
     ]
@@ -72,11 +76,12 @@ def _mode(
     board: Board,
     lower: Hyperparameters | None,
     readout: ReadoutSize | None,
+    filters: Filters | None,
 ) -> ModeFit:
-    need = budget(params, sensor, options, board.kernel, lower, readout)
+    need = budget(params, sensor, options, board.kernel, lower, readout, filters)
     return ModeFit(
-        fits=fits(params, sensor, options, board, lower, readout),
-        largest_neurons=largest_neurons(params, sensor, options, board, lower, readout),
+        fits=fits(params, sensor, options, board, lower, readout, filters),
+        largest_neurons=largest_neurons(params, sensor, options, board, lower, readout, filters),
         ram_bytes=need.ram,
         flash_bytes=need.flash,
     )

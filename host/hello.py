@@ -12,7 +12,15 @@ from codegen.model import Sensor
 
 _SAME: Final = (
     *("state_id", "state_words", "snapshot_words", "neurons", "radius", "banks", "last_run", "rx_bytes"),
-    *("frame_bytes", "results_per_frame", "result_window", "clock_hz", "tick_hz", "stack_bytes"),
+    *(
+        "frame_bytes",
+        "results_per_frame",
+        "result_window",
+        "clock_hz",
+        "tick_hz",
+        "stack_bytes",
+        "downsample",
+    ),
 )
 """Fields taken over as they are."""
 _FAULTS: Final = {1: "an exception", 2: "a failed assertion"}
@@ -29,6 +37,11 @@ class Hello:
     state_words: int
     snapshot_words: int
     sensor: Sensor
+    """What the network sees."""
+    camera: Sensor
+    """What events are given in: the same unless the device downsamples."""
+    downsample: int
+    """A pixel of the network is 2^downsample of the camera wide and high."""
     neurons: int
     radius: int
     banks: int
@@ -78,6 +91,7 @@ class Hello:
         return Hello(
             build_id=fields["build_id"].hex(),
             sensor=Sensor(fields["width"], fields["height"]),
+            camera=Sensor(fields["camera_width"], fields["camera_height"]),
             learning=has(wire.FLAG_LEARNING),
             select_threshold=has(wire.FLAG_THRESHOLD),
             wide_results=has(wire.FLAG_WIDE_RESULTS),
@@ -108,4 +122,5 @@ class Hello:
     def _describe(self) -> str:
         side = 2 * self.radius + 1
         kind = "learning" if self.learning else "frozen"
-        return f"sensor {self.sensor}, {self.features} features of {side}x{side}, {kind}"
+        camera = f"camera {self.camera}, " if self.downsample else ""
+        return f"{camera}sensor {self.sensor}, {self.features} features of {side}x{side}, {kind}"

@@ -62,6 +62,11 @@ def check_same_geometry(model: Model, hello: Hello, origin: Model | None = None)
             "geometry, or flash this one"
         )
     if origin is not None:
+        if model.input_filters != origin.input_filters:
+            raise FeastError(
+                f"the model was learned behind filters ({model.input_filters or 'none'}), the device has "
+                f"({origin.input_filters or 'none'}): take a model of the same filters, or flash this one"
+            )
         for name in _GEOMETRY:
             if getattr(params, name) != getattr(origin.params, name):
                 raise FeastError(

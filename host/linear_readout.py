@@ -39,15 +39,16 @@ class FittedReadout:
     """Of the ridge, chosen by the folds."""
 
 
-def check_readable(source: Source, grid: int) -> int:
+def check_readable(source: Source, grid: int, sensor: Sensor | None = None) -> int:
     """How many folds the recordings allow for; the same errors as `fit_readout`, before any work.
 
-    Raises FeastError for a grid that does not suit the sensor, a recording without label, or a class of
-    fewer than two recordings.
+    `sensor`: of the network, if not the source's. Raises FeastError for a grid that does not suit it, a
+    recording without label, or a class of fewer than two recordings.
     """
-    most = min(MOST_GRID, source.sensor.width, source.sensor.height)
+    sensor = sensor or source.sensor
+    most = min(MOST_GRID, sensor.width, sensor.height)
     if not 1 <= grid <= most:
-        raise FeastError(f"readout grid {grid}: expected 1 to {most} cells on a {source.sensor} sensor")
+        raise FeastError(f"readout grid {grid}: expected 1 to {most} cells on a {sensor} sensor")
     classes, sizes = np.unique(labels_of(source), return_counts=True)
     if classes.size < 2 or sizes.min() < FEWEST_FOLDS:
         raise FeastError(
@@ -70,7 +71,7 @@ def fit_readout(
     Ridge against one-hot targets, its strength by stratified k-fold. `progress` counts recordings.
     Raises FeastError as `check_readable`, and for bad recordings.
     """
-    folds = check_readable(source, grid)
+    folds = check_readable(source, grid, model.sensor)
     numbers, index = np.unique(labels_of(source), return_inverse=True)
     shares = _shares(source, model, grid, arithmetic, progress)
     spread = float(np.sqrt(shares.var(axis=0).sum())) or 1.0
@@ -84,7 +85,8 @@ def fit_readout(
 def label_of(readout: Readout, results: Results, events: Events, sensor: Sensor) -> int:
     """Index of the class that the readout gives to a recording, in float64; -1 if no feature won.
 
-    `results`: int16 (n,), one per event, of the network the readout was fitted to.
+    `results`: int16 (n,), one per event, of the network the readout was fitted to; events and `sensor` are in
+    its pixels.
     """
     features = readout.weights.shape[1] // readout.grid**2
     counts = cell_counts(results, events, sensor, features, readout.grid)
@@ -114,7 +116,7 @@ def _shares(
         network.reset()
         for piece in source.load_chunks(number):
             results = network.step(piece.events)
-            counts[number] += cell_counts(results, piece.events, source.sensor, features, grid)
+            counts[number] += cell_counts(results, model.placed(piece.events), model.sensor, features, grid)
         progress(number + 1, len(source))
     return np.asarray(counts / np.maximum(1.0, counts.sum(axis=1, keepdims=True)))
 

@@ -22,7 +22,10 @@ from host.framing import Frame, Receiver, Sender
 from host.hello import Hello
 from host.port import LinkError, Port
 
-_SIGNALS: Final = ("hits", "misses", "border", "outside", "backwards", "window_events", "window_misses")
+_SIGNALS: Final = (
+    *("hits", "misses", "border", "outside", "backwards", "filtered"),
+    *("window_events", "window_misses", "last_window_misses"),
+)
 _FEATURE: Final = np.dtype([("threshold", "<i4"), ("wins", "<u4")])
 _UPLOADS: Final = 3
 _NO_MEMORY: Final = "device has no memory to keep a state over a loss of power: save it to a file instead"
@@ -44,6 +47,8 @@ class DeviceSignals:
     window_events: int
     window_misses: int
     last_window_misses: int
+    filtered: int
+    """Events that filters on the device left out."""
     thresholds_q30: npt.NDArray[np.int32]
     """(features,), 2^30 is a cosine of 1."""
     wins: npt.NDArray[np.uint32]
@@ -91,7 +96,6 @@ class Questions:
         values = np.frombuffer(b"".join(tails), _FEATURE)
         return DeviceSignals(
             event=fixed["received"],
-            last_window_misses=fixed["last_window_misses"],
             thresholds_q30=values["threshold"].copy(),
             wins=values["wins"].copy(),
             **{name: fixed[name] for name in _SIGNALS},

@@ -100,7 +100,7 @@ def render_report(report: Report) -> str:
         exhibit=None if exhibit is None else _exhibit_pictures(exhibit, report.model, colours),
         replay=None
         if exhibit is None
-        else _replay(exhibit, report.model.sensor, colours, report.model.params.tau_us),
+        else _replay(exhibit, report.model.camera, colours, report.model.params.tau_us),
     )
 
 
@@ -145,7 +145,7 @@ def _learning(report: Report, colours: list[str]) -> str | None:
 
 
 def _exhibit_pictures(exhibit: Exhibit, model: Model, colours: list[str]) -> dict[str, Any]:
-    events, results, sensor = exhibit.events, exhibit.results, model.sensor
+    events, results, sensor = exhibit.events, exhibit.results, model.camera
     tau_us = model.params.tau_us
     by_polarity = [pictures.ON_COLOUR if on else pictures.OFF_COLOUR for on in events["polarity"]]
     chosen = results >= 0

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from codegen.errors import FeastError
+from codegen.event_filter import PASSED, EventFilter
+from codegen.filters import Filters
 from codegen.model import Sensor
 from codegen.records import Events
 from host.events import EventStream, check_events, drop_bad_events
@@ -45,7 +47,7 @@ class Source:
         else:
             check_events(events, self.sensor, self.where(index))
         if events.size == 0:
-            raise FeastError(f"{self.where(index)}: no good event among {skipped}")
+            raise FeastError(_nothing_left(self.where(index), skipped))
         return EventStream(events, self.sensor, self.names[index], self.labels[index], skipped)
 
     def load_chunks(self, index: int) -> Iterator[EventStream]:
@@ -67,7 +69,27 @@ class Source:
                 after_us = int(events["t_us"][-1])
             yield EventStream(events, self.sensor, self.names[index], self.labels[index], dropped)
         if kept == 0:
-            raise FeastError(f"{self.where(index)}: no good event among {skipped}")
+            raise FeastError(_nothing_left(self.where(index), skipped))
+
+    def filtered(self, filters: Filters) -> Source:
+        """What the network of a model with these filters sees: fewer events, in its own pixels.
+
+        For a network that does not filter itself. The filters start anew with each recording.
+        """
+
+        def read_chunks(index: int) -> Iterator[Events]:
+            stage = EventFilter(filters)
+            for piece in self.load_chunks(index):
+                yield filters.downsampled(piece.events[stage.classify(piece.events) == PASSED])
+
+        return replace(
+            self,
+            sensor=filters.sensor,
+            read=lambda index: np.concatenate([*read_chunks(index)]),
+            skip_bad_events=False,
+            splits={name: part.filtered(filters) for name, part in self.splits.items()},
+            read_chunks=read_chunks,
+        )
 
     def split(self, name: str) -> Source:
         """The part of a folder called `name`. Raises FeastError if there is no such part."""
@@ -91,6 +113,10 @@ class Source:
     def shuffled(self, seed: int, epoch: int = 0) -> Source:
         """The same recordings in training order (see `training_order`)."""
         return self.pick(training_order(self.labels, seed, epoch))
+
+
+def _nothing_left(where: str, skipped: int) -> str:
+    return f"{where}: no good event among {skipped}" if skipped else f"{where}: no event is left"
 
 
 def training_order(labels: Sequence[int | None], seed: int, epoch: int = 0) -> list[int]:

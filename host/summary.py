@@ -71,6 +71,7 @@ def model_report(
         seed=made.seed,
         arithmetic=made.arithmetic,
         lower=model.lower,
+        filters=model.filters,
         max_events=made.events,
         progress=progress,
     )

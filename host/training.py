@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from codegen import qformat
 from codegen.errors import FeastError
+from codegen.filters import Filters
 from codegen.model import Arithmetic, Hyperparameters, Model, Training
 from codegen.options import Options
 from codegen.quantise import quantise
@@ -97,6 +98,7 @@ def train(
     seed: int = 0,
     arithmetic: Arithmetic = "float",
     lower: Model | None = None,
+    filters: Filters | None = None,
     until_converged: bool = False,
     max_events: int | None = None,
     progress: Progress = silent,
@@ -104,9 +106,10 @@ def train(
     """Learn features from every recording of `training_part(source)`, `epochs` times.
 
     `lower`: learn a second layer on the winners of this one, which stays as it is but for its readout: that
-    is left out. `until_converged`: stop after the recording with which the signals have settled
-    (host.convergence); `epochs` is then the most. `max_events`: stop after the recording that brings the
-    events to this number, which repeats a training that stopped there.
+    is left out. `filters`: what a single layer is not to see; of a camera like the source's.
+    `until_converged`: stop after the recording with which the signals have settled (host.convergence);
+    `epochs` is then the most. `max_events`: stop after the recording that brings the events to this number,
+    which repeats a training that stopped there.
 
     Each epoch takes the recordings in its own `training_order`; surfaces are reset before each,
     events are never reordered. `progress` counts recordings. Raises FeastError for parameters out
@@ -117,11 +120,13 @@ def train(
     if seed < 0:
         raise FeastError(f"seed {seed}: expected 0 or more")
     part = training_part(source)
-    if lower is not None and lower.sensor != part.sensor:
-        raise FeastError(f"{part.spec}: sensor {part.sensor}, the lower layer was learned on {lower.sensor}")
+    if lower is not None and lower.camera != part.sensor:
+        raise FeastError(f"{part.spec}: sensor {part.sensor}, the lower layer was learned on {lower.camera}")
+    if filters and filters.camera != part.sensor:
+        raise FeastError(f"{part.spec}: has a {part.sensor} sensor, the filters are for {filters.camera}")
     if lower is not None:
         lower = replace(lower, readout=None)
-    start = initial_model(params, part.sensor, seed, lower)
+    start = initial_model(params, part.sensor, seed, lower, filters)
     learner: Learner = FixedLearner(start) if arithmetic == "fixed" else FloatFeast(start, learning=True)
     recorder = SignalsRecorder(params.features)
     recorder.begin(learner.weights)
@@ -145,8 +150,9 @@ def train(
     signals = recorder.finish()
     if signals.compared.size == 0:
         raise FeastError(
-            f"{part.spec}: nothing learned: no event on the {part.sensor} sensor is {params.radius} pixels "
-            f"from its border; use border zero or a smaller radius"
+            f"{part.spec}: nothing learned: no event on the {start.sensor} sensor is {params.radius} pixels "
+            f"from its border" + (", or none passes the filters" if filters else "") + "; use border zero "
+            "or a smaller radius"
         )
     training = Training(
         part.spec,

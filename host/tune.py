@@ -11,6 +11,7 @@ import contextlib
 import os
 import time
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, Final, Literal
 from codegen.boards import Board
 from codegen.cost import DeviceCost, device_cost
 from codegen.errors import FeastError
+from codegen.filters import Filters
 from codegen.memory import fits
 from codegen.model import Hyperparameters, Sensor
 from codegen.options import Options
@@ -86,13 +88,15 @@ def tune(
     objective: Objective = "accuracy",
     seed: int = 0,
     jobs: int = 1,
+    filters: Filters | None = None,
     progress: Progress = silent,
 ) -> Front:
     """Bring the study in `storage` to `trials` trials, going on where it stands, and return the front.
 
     `storage`: a file (a journal is made there) or the URL of a database. The study is named by source,
     board and objective, so one storage holds many. One process and one seed give the same trials
-    again. `jobs`: workers that extract features. Ctrl-C returns what is done, `interrupted` set.
+    again. `jobs`: workers that extract features. `filters`: in front of every network.
+    Ctrl-C returns what is done, `interrupted` set.
     Raises FeastError for a storage that cannot be used or recordings that cannot be measured.
     """
     import optuna
@@ -102,19 +106,21 @@ def tune(
     part = training_part(source)
     if objective != "richness":
         labels_of(part)
+    sensor = filters.sensor if filters else part.sensor
+    spec = f"{part.spec} behind {filters} ({_digest(filters)})" if filters else part.spec
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with _told_apart(storage):
-        study = _open(storage, f"{part.spec} on {board.name} for {objective}")
+        study = _open(storage, f"{spec} on {board.name} for {objective}")
     interrupted = False
 
     def run(trial: Any) -> tuple[float, float, float, float]:
         # By the trial's number: processes that share a study draw differently, one alone the same again.
         study.sampler = _sampler(seed + 100_003 * trial.number)
         params = suggest(trial)
-        if not fits(params, part.sensor, Options(), board):
+        if not fits(params, sensor, Options(), board, filters=filters):
             raise optuna.TrialPruned(f"does not fit {board.name}")
-        cost = device_cost(params, part.sensor, board)
-        quality = _known(study, trial) or measure(part, params, objective, seed, jobs)
+        cost = device_cost(params, sensor, board, filters)
+        quality = _known(study, trial) or measure(part, params, objective, seed, jobs, filters)
         return quality, cost.instructions, float(cost.ram), float(cost.flash)
 
     def ended() -> int:
@@ -128,7 +134,12 @@ def tune(
             progress(min(ended(), trials), trials)
     except KeyboardInterrupt:
         interrupted = True
-    return front(study, part.spec, board.name, part.sensor, board, objective, interrupted)
+    return front(study, spec, board.name, sensor, board, objective, interrupted, filters)
+
+
+def _digest(filters: Filters) -> str:
+    """Tells filters apart that are the same in words, by their hot pixels."""
+    return f"{zlib.crc32(repr(filters).encode()):08x}"
 
 
 def suggest(trial: Any) -> Hyperparameters:
@@ -142,9 +153,16 @@ def suggest(trial: Any) -> Hyperparameters:
     )
 
 
-def measure(source: Source, params: Hyperparameters, objective: Objective, seed: int, jobs: int) -> float:
+def measure(
+    source: Source,
+    params: Hyperparameters,
+    objective: Objective,
+    seed: int,
+    jobs: int,
+    filters: Filters | None = None,
+) -> float:
     """Train a network and say how good it is."""
-    model = train(source, params, seed=seed).model
+    model = train(source, params, seed=seed, filters=filters).model
     if objective == "accuracy":
         vectors = feature_vectors(source, model, [_POOLING], jobs=jobs)
         return accuracy(vectors.values[0], vectors.labels, folds=FOLDS, seeds=(0,))
@@ -156,7 +174,14 @@ def measure(source: Source, params: Hyperparameters, objective: Objective, seed:
 
 
 def front(
-    study: Any, spec: str, name: str, sensor: Sensor, board: Board, objective: Objective, interrupted: bool
+    study: Any,
+    spec: str,
+    name: str,
+    sensor: Sensor,
+    board: Board,
+    objective: Objective,
+    interrupted: bool,
+    filters: Filters | None = None,
 ) -> Front:
     """What a study holds, in order of instructions."""
     import optuna
@@ -170,7 +195,8 @@ def front(
             continue
         params = suggest(optuna.trial.FixedTrial(trial.params))
         tried.setdefault(
-            params, Tried(params, trial.values[0], device_cost(params, sensor, board), trial.number in best)
+            params,
+            Tried(params, trial.values[0], device_cost(params, sensor, board, filters), trial.number in best),
         )
     ordered = sorted(tried.values(), key=lambda each: each.cost.instructions)
     return Front(spec, name, objective, tuple(ordered), failed, interrupted)

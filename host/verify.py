@@ -16,7 +16,7 @@ from codegen.options import Options, Select, Weights
 from codegen.plan import make_plan
 from codegen.quantise import QuantModel, cosine_bound, quantise
 from codegen.readout import name_of
-from codegen.records import EVENT_DTYPE, RESULT_NAMES, Events, Results, feature_events
+from codegen.records import EVENT_DTYPE, FILTERED, RESULT_NAMES, Events, Results, feature_events
 from codegen.render import render
 from codegen.snapshot import word_name
 from codegen.twin import Twin
@@ -46,6 +46,8 @@ class ModeReport:
     """One mode, frozen or learning, over the whole source."""
 
     events: int
+    filtered: int
+    """Events among them that the filters left out."""
     native_events_per_s: float
     twin_events_per_s: float
     difference: Difference | None
@@ -126,6 +128,11 @@ class VerifyReport:
         """Events compared, over all modes."""
         return sum(mode.events for mode in self.modes.values())
 
+    @property
+    def filtered(self) -> int:
+        """Events among them that the filters left out."""
+        return sum(mode.filtered for mode in self.modes.values())
+
 
 def verify(
     model: Model,
@@ -134,6 +141,7 @@ def verify(
     weights: Weights = "int16",
     kernel: Kernel = "portable",
     readout: bool = True,
+    filters: bool = True,
 ) -> VerifyReport:
     """Run the emitted C and the twin over every event, frozen and learning, and compare all they hold.
 
@@ -141,11 +149,16 @@ def verify(
     instructions of a `kernel` that this machine lacks are done by the plain C beside them. `readout`:
     compare class scores too, if the model has a readout.
 
+    `filters`: with those of the model, if it has some; without, `recordings` hold what passes them.
+
     `recordings` is iterated once; surfaces are reset before each, learning goes on across them. A
     mode stops at its first difference.
     Raises FeastError if the model cannot be quantised or there is no C compiler.
     """
-    quant, _ = quantise(model)
+    model_id = model.model_id
+    if not filters:
+        model = model.unfiltered
+    quant = replace(quantise(model)[0], model_id=model_id)
     frozen = _Run(quant, Options(False, select, weights, readout), kernel)
     runs = {"frozen": frozen}
     if weights == "int16":
@@ -164,10 +177,10 @@ def verify(
             labels.append(str(stream.label))
             fixed += labels[-1] == name_of(names, frozen.label)
             floating += labels[-1] == name_of(
-                names, label_of(model.readout, winners, stream.events, model.sensor)
+                names, label_of(model.readout, winners, model.placed(stream.events), model.sensor)
             )
     return VerifyReport(
-        model_id=model.model_id,
+        model_id=model_id,
         build_ids={name: run.build_id for name, run in runs.items()},
         modes={name: run.report() for name, run in runs.items()},
         agreement=agreement,
@@ -186,7 +199,7 @@ class _Run:
         self._twin = Twin(quant, options)
         # Its loops are compiled or loaded at the first event, which the clock must not see.
         copy.deepcopy(self._twin).step(np.zeros(1, EVENT_DTYPE))
-        self._events = 0
+        self._events = self._filtered = 0
         self._native_s = 0.0
         self._twin_s = 0.0
         self._difference: Difference | None = None
@@ -212,6 +225,7 @@ class _Run:
         self._native_s += middle - start
         self._twin_s += time.perf_counter() - middle
         self._events += len(stream.events)
+        self._filtered += int(np.count_nonzero(native == FILTERED))
         same = np.array_equal(native, twin) and np.array_equal(self._native.snapshot(), self._twin.snapshot())
         if not (same and self._native.label == self._twin.label):
             self._native.set_memory(before[0])
@@ -220,6 +234,7 @@ class _Run:
     def report(self) -> ModeReport:
         return ModeReport(
             events=self._events,
+            filtered=self._filtered,
             native_events_per_s=self._events / max(self._native_s, 1e-9),
             twin_events_per_s=self._events / max(self._twin_s, 1e-9),
             difference=self._difference,

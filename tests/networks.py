@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from codegen.filters import Filters, make_filters
 from codegen.model import Hyperparameters, Model, Sensor, Training, stacked
 from codegen.readout import Readout
 from codegen.records import EVENT_DTYPE, Events
@@ -122,3 +123,27 @@ def models(draw: st.DrawFn) -> Model:
     grid, classes = draw(st.integers(1, 9)), draw(st.integers(2, 12))
     spread = draw(st.sampled_from([1e-12, 0.01, 1.0, 5000.0]))
     return with_readout(model, grid, classes, spread=spread)
+
+
+@st.composite
+def some_filters(draw: st.DrawFn, camera: Sensor) -> Filters:
+    """Filters of every kind: short and long times, ticks of one and of many microseconds, large cells."""
+    longest = draw(st.sampled_from([50, 5000, 32_768, 32_769, 200_000, 10_000_000]))
+    shortest = max(1, 8 * longest // 2**14)
+    times = st.one_of(st.just(0), st.integers(shortest, longest), st.just(longest))
+    refractory_us, background_us = draw(times), draw(times)
+    pixels = st.tuples(st.integers(0, camera.width - 1), st.integers(0, camera.height - 1))
+    made = make_filters(
+        camera,
+        hot_pixels=draw(st.lists(pixels, max_size=4)),
+        refractory_us=refractory_us,
+        background_us=background_us,
+        cell_shift=draw(st.integers(0, 2)) if refractory_us or background_us else 0,
+        downsample_shift=draw(st.integers(0, 2)),
+    )
+    return made or Filters(camera, refractory_us=longest)
+
+
+def behind(filters: Filters, **params: Any) -> Model:
+    """A model behind these filters; see `make_model`."""
+    return replace(make_model(filters.sensor, **params), filters=filters)

@@ -13,6 +13,7 @@ import pytest
 from codegen.boards import get_board
 from codegen.emit import write
 from codegen.errors import FeastError
+from codegen.filters import Filters
 from codegen.memory import struct_bytes
 from codegen.model import Sensor
 from codegen.native import WARNINGS, build_native
@@ -20,7 +21,7 @@ from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import quantise
 from codegen.render import MANIFEST, render
-from tests.networks import make_model, make_stack, with_readout
+from tests.networks import behind, make_model, make_stack, with_readout
 
 GOLDEN = Path(__file__).parent / "golden"
 SMALL = {"radius": 1, "neurons": 3, "tau_us": 5000.0}
@@ -32,6 +33,10 @@ VARIANTS = {
     ),
     "readout": (with_readout(make_model(Sensor(8, 6), **SMALL), grid=2), Options()),
     "layers": (make_stack(make_model(Sensor(8, 6), **SMALL), **SMALL), Options(learning=True)),
+    "filters": (
+        behind(Filters(Sensor(15, 12), ((3, 1), (14, 11)), 100, 2000, 1, 1), **SMALL),
+        Options(),
+    ),
 }
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from codegen.boards import Kernel, get_board
+from codegen.filters import Filters
+from codegen.model import Sensor
 from codegen.options import Options
 from codegen.plan import Plan, make_plan
 from codegen.quantise import quantise
 from codegen.render import render
 from tests.firmware_project import needs_compiler
-from tests.networks import make_model, make_stack, with_readout
+from tests.networks import behind, make_model, make_stack, with_readout
 
 pytestmark = [pytest.mark.firmware, needs_compiler]
 
@@ -68,7 +70,11 @@ def deepest(frames: dict[str, int], prefix: str = "feast_") -> int:
     learning = sum(frames.get(prefix + name, 0) for name in ("learn_hit", "move_rows"))
     aging = frames.get("age_all_rows", 0) + frames.get("age_row", 0)
     scoring = frames.get(prefix + "readout_add", 0)
-    return frames[prefix + "step"] + max(learning, aging, scoring, frames.get(prefix + "dots", 0))
+    filters = sum(
+        frames.get(name, 0)
+        for name in (prefix + "filter_passes", "is_supported", "present_stamp", "age_stamps")
+    )
+    return frames[prefix + "step"] + max(learning, aging, scoring, filters, frames.get(prefix + "dots", 0))
 
 
 @pytest.mark.parametrize("kernel", CORE_FLAGS)
@@ -105,6 +111,29 @@ def test_plan_predicts_class_scores(tmp_path: Path, kernel: Kernel, options: Opt
         assert tables == plan.table_bytes
         assert abs(code + plan.table_bytes - plan.flash_bytes) <= TOLERANCE_BYTES
         assert 0 <= plan.stack_bytes - deepest(frames) <= TOLERANCE_BYTES
+
+
+FILTERS = [
+    Filters(Sensor(34, 34), ((3, 4), (20, 7)), downsample_shift=1),
+    Filters(Sensor(34, 34), refractory_us=1000),
+    Filters(Sensor(34, 34), ((3, 4), (20, 7)), 1000, 50_000, 1, 1),
+]
+
+
+@pytest.mark.parametrize("kernel", CORE_FLAGS)
+def test_plan_predicts_what_filters_add(tmp_path: Path, kernel: Kernel) -> None:
+    for index, filters in enumerate(FILTERS):
+        plan = make_plan(quantise(behind(filters))[0], None, Options(), kernel)
+        code, tables, frames = compile_all(plan, tmp_path / str(index))
+        assert tables == plan.table_bytes
+        assert abs(code + tables - plan.flash_bytes) <= max(TOLERANCE_BYTES, 0.02 * plan.flash_bytes)
+        assert 0 <= plan.stack_bytes - deepest(frames) <= TOLERANCE_BYTES
+        source = tmp_path / str(index) / "size.c"
+        source.write_text(
+            f'#include "feast.h"\n_Static_assert(sizeof(feast_t) == {plan.ram_bytes}, "size");\n'
+        )
+        command = ["arm-none-eabi-gcc", *CORE_FLAGS[kernel], "-mthumb", "-fsyntax-only"]
+        subprocess.run([*command, f"-I{source.parent / 'include'}", source], check=True)
 
 
 @pytest.mark.parametrize(("kernel", "learning"), BUDGET_BYTES)

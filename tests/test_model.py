@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from codegen.errors import FeastError
-from codegen.model import Sensor, check_hyperparameters, load_model, save_model
-from tests.networks import make_model, with_readout
+from codegen.filters import Filters
+from codegen.model import Hyperparameters, Sensor, check_hyperparameters, load_model, save_model
+from host.feast import initial_model
+from tests.networks import behind, make_model, with_readout
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -174,3 +177,51 @@ def test_sensor_sizes() -> None:
 def test_hyperparameters_are_checked_by_name() -> None:
     with pytest.raises(FeastError, match="eta"):
         check_hyperparameters(make_model(eta=float("nan")).params)
+
+
+FILTERS = Filters(Sensor(69, 68), ((3, 4), (68, 67)), 1000, 20_000, 1, 1)
+
+
+def test_filters_travel_with_the_model(tmp_path: Path) -> None:
+    model = behind(FILTERS, radius=1, neurons=2)
+    save_model(model, tmp_path / "model.npz")
+    loaded = load_model(tmp_path / "model.npz")
+    assert loaded.filters == FILTERS
+    assert (loaded.sensor, loaded.camera) == (Sensor(35, 34), Sensor(69, 68))
+    assert loaded.model_id == model.model_id
+    others = (None, dataclasses.replace(FILTERS, background_us=20_001))
+    assert len({model.model_id} | {dataclasses.replace(model, filters=each).model_id for each in others}) == 3
+
+
+def test_models_without_filters_are_as_they_were_before_there_were_any(tmp_path: Path) -> None:
+    model = initial_model(Hyperparameters(neurons=2, radius=1), Sensor(34, 34), seed=0)
+    assert model.model_id == "68399c23dfb0b6fd57d89c39aa1acd170993b78e59c8a5235f7b22ad0aefe391"
+    save_model(model, tmp_path / "model.npz")
+    content = hashlib.sha256((tmp_path / "model.npz").read_bytes()).hexdigest()
+    assert content == "7c0568ef99768062d0540e53db49672528827966ad10ecddccee6aba08d53006"
+    assert model.camera == model.sensor
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"refractory_us": -5}, "refractory -5 us"),
+        ({"refractory_us": 1.5}, "filters.refractory_us: .*integer"),
+        ({"hot_pixels": [[3, 4, 5]]}, "filters.hot_pixels.0"),
+        ({"hot_pixels": [[68, 67], [3, 4]]}, "in the order of rows"),
+        ({"hot_pixels": [[69, 0]]}, "outside the 69x68 camera"),
+        ({"downsample_shift": 2}, "filters give a 18x17 sensor, the network has 35x34"),
+        ({"more": 1}, "filters.more"),
+        ({"camera": {"width": 0, "height": 1}}, "filters.camera.width"),
+    ],
+)
+def test_filters_are_validated(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    path = tmp_path / "model.npz"
+    save_model(behind(FILTERS, radius=1, neurons=2), path)
+    arrays = dict(np.load(path))
+    header = json.loads(arrays["header"].tobytes())
+    header["filters"] |= change
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(path, **arrays)
+    with pytest.raises(FeastError, match=message):
+        load_model(path)

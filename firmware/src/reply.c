@@ -105,6 +105,9 @@ void reply_hello(link_t *self)
     out[FEAST_WIRE_HELLO_REPLY_AT_FAULT_KIND] = (uint8_t)fault.kind;
     feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_FAULT_WHERE], fault.where);
     feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_FAULT_STATUS], fault.status);
+    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_CAMERA_WIDTH], BATCH_CAMERA_WIDTH);
+    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_CAMERA_HEIGHT], BATCH_CAMERA_HEIGHT);
+    out[FEAST_WIRE_HELLO_REPLY_AT_DOWNSAMPLE] = BATCH_DOWNSAMPLE;
     send(self, FEAST_WIRE_HELLO_REPLY, FEAST_WIRE_HELLO_REPLY_BYTES);
 }
 

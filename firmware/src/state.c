@@ -38,6 +38,11 @@ static void reply_signals(link_t *self, uint32_t first)
     feast_wire_put_u16(&out[FEAST_WIRE_SIGNALS_REPLY_AT_WINDOW_EVENTS], signals.window_events);
     feast_wire_put_u16(&out[FEAST_WIRE_SIGNALS_REPLY_AT_WINDOW_MISSES], signals.window_misses);
     feast_wire_put_u16(&out[FEAST_WIRE_SIGNALS_REPLY_AT_LAST_WINDOW_MISSES], signals.last_window_misses);
+#ifdef FEAST_FILTERED
+    feast_wire_put_u32(&out[FEAST_WIRE_SIGNALS_REPLY_AT_FILTERED], signals.filtered);
+#else
+    feast_wire_put_u32(&out[FEAST_WIRE_SIGNALS_REPLY_AT_FILTERED], 0);
+#endif
     while (first < FEAST_FEATURES) {
         const uint32_t left = FEAST_FEATURES - first;
         const uint32_t count = left < FEATURES_PER_FRAME ? left : FEATURES_PER_FRAME;

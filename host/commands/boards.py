@@ -56,7 +56,8 @@ def _fit(path: Path, as_json: bool) -> None:
 
     model = load_model(path)
     lower = model.lower.params if model.lower else None
-    found = fit_boards(model.params, model.sensor, lower, model.readout.size if model.readout else None)
+    size = model.readout.size if model.readout else None
+    found = fit_boards(model.params, model.sensor, lower, size, model.input_filters)
     if as_json:
         print_json({"model_id": model.model_id, "boards": [asdict(board) for board in found]})
         return

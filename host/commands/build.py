@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from host.commands.filter_options import NoFiltersOption
 from host.commands.options import (
     BoardOption,
     JsonOption,
@@ -36,6 +37,7 @@ def build(
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",
     readout: ReadoutOption = None,
+    no_filters: NoFiltersOption = False,
     driver: Annotated[
         Path | None,
         typer.Option("--driver", metavar="DIR", help="C files that feed events, instead of the serial link."),
@@ -45,7 +47,7 @@ def build(
     """Build the firmware with PlatformIO.
 
     The project is the folder firmware/; `pio run -e NAME` there gives the same bytes. The options
-    --learning, --select, --weights and --readout are for MODEL.
+    --learning, --select, --weights, --readout and --no-filters are for MODEL.
 
     Example: codegen build --board mps2_an386 model.npz
     """
@@ -59,12 +61,12 @@ def build(
     target = get_board(board)
     if model is not None:
         network = load_model(model)
-        options = Options(learning, select, weights, wants_readout(readout, network))
+        options = Options(learning, select, weights, wants_readout(readout, network), not no_filters)
         emit_for_board(network, target, options)
-    elif learning or select != "nearest" or weights != "int16" or readout is not None:
+    elif (learning, select, weights, readout, no_filters) != (False, "nearest", "int16", None, False):
         raise FeastError(
-            "--learning, --select, --weights and --readout belong to emission: give MODEL too, or emit with "
-            "them first"
+            "--learning, --select, --weights, --readout and --no-filters belong to emission: give MODEL too, "
+            "or emit with them first"
         )
     built = build_firmware(target, driver=driver)
     if as_json:

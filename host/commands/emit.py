@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from host.commands.filter_options import NoFiltersOption
 from host.commands.options import (
     BoardOption,
     JsonOption,
@@ -36,6 +37,7 @@ def emit(
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",
     readout: ReadoutOption = None,
+    no_filters: NoFiltersOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a model as a self-contained C library.
@@ -52,7 +54,7 @@ def emit(
     from host.firmware_project import PROJECT
 
     network = load_model(model)
-    options = Options(learning, select, weights, wants_readout(readout, network))
+    options = Options(learning, select, weights, wants_readout(readout, network), not no_filters)
     plan = make_plan(quantise(network)[0], get_board(board), options)
     emission = write(render(plan), output or PROJECT / "lib" / "feast")
     if as_json:

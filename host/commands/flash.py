@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from host.commands.filter_options import NoFiltersOption
 from host.commands.options import (
     BoardOption,
     JsonOption,
@@ -56,6 +57,7 @@ def flash(
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",
     readout: ReadoutOption = None,
+    no_filters: NoFiltersOption = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -93,10 +95,12 @@ def flash(
         return
     if model is not None:
         network = load_model(model)
-        options = Options(learning, select, weights, wants_readout(readout, network))
+        options = Options(learning, select, weights, wants_readout(readout, network), not no_filters)
         emit_for_board(network, target, options)
-    elif learning or select != "nearest" or weights != "int16" or readout is not None:
-        raise FeastError("--learning, --select, --weights and --readout belong to emission: give MODEL too")
+    elif (learning, select, weights, readout, no_filters) != (False, "nearest", "int16", None, False):
+        raise FeastError(
+            "--learning, --select, --weights, --readout and --no-filters belong to emission: give MODEL too"
+        )
     built = build(target)
     manifest = json.loads((PROJECT / "lib" / "feast" / "manifest.json").read_text(encoding="utf-8"))
     note(f"flash: {shlex.join(plan.command)}")

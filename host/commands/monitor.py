@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from codegen.errors import FeastError
+from host.commands.filter_options import NoFiltersOption
 from host.commands.options import LearningOption, SelectOption, SkipOption
 from host.commands.stream import (
     BaudOption,
@@ -38,6 +39,7 @@ def monitor(
     model: StreamModelOption = None,
     learning: LearningOption = False,
     select: SelectOption = "nearest",
+    no_filters: NoFiltersOption = False,
     speed: SpeedOption = "real",
     web_port: Annotated[
         int, typer.Option("--web-port", metavar="N", min=0, max=65535, help="Port of the page; 0 is any.")
@@ -69,20 +71,25 @@ def monitor(
         raise FeastError(f"{folder}: there is no such folder")
     pace = parse_speed(speed)
     network = load_model(model) if model is not None else None
+    if no_filters and network is None:
+        raise FeastError("--no-filters: name the model whose filters are meant with --model")
+    ours = network.input_filters if network is not None and no_filters else None
     with ExitStack() as stack:
         connect = stack.enter_context(
-            device_at(port, model=network, options=Options(learning, select), baud=baud)
+            device_at(
+                port, model=network, options=Options(learning, select, filters=not no_filters), baud=baud
+            )
         )
         streamer = Streamer(connect, learning=learning)
         stack.callback(streamer.close)
-        sensor = streamer.link.hello.sensor
-        feed = None if live is None else stack.enter_context(live_feed(live, sensor, None, pace))
+        camera = streamer.link.hello.camera
+        feed = None if live is None else stack.enter_context(live_feed(live, camera, None, pace, ours))
 
         def feeds() -> Iterator[Feed]:
             if feed is not None:
                 return iter([feed])
             assert source is not None
-            return recorded_feeds(source, sensor, pace, None, skip_bad_events)[0]
+            return recorded_feeds(source, camera, pace, None, skip_bad_events, ours)[0]
 
         session = Session(streamer, feeds, network, folder)
         server = stack.enter_context(Monitor(session, web_port).running())

@@ -57,7 +57,7 @@ def report(
     if source is None:
         page = bare_report(network, panels)
     else:
-        recordings = open_source(source, network.sensor, skip_bad_events)
+        recordings = open_source(source, network.camera, skip_bad_events)
         spec = recordings.spec
         with progress("report: recordings") as show:
             page = model_report(network, recordings, recording, show, panels)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from host.commands.filter_options import NoFiltersOption
 from host.commands.options import (
     BoardOption,
     JsonOption,
@@ -39,6 +40,7 @@ def run(
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",
     readout: ReadoutOption = None,
+    no_filters: NoFiltersOption = False,
     skip_bad_events: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,10 +59,10 @@ def run(
     from host.device import run_on_board
 
     target, network = get_board(board), load_model(model)
-    source = open_source(recording, network.sensor, skip_bad_events)
+    source = open_source(recording, network.camera, skip_bad_events)
     if limit is not None:
         source = source.pick(range(min(limit, len(source))))
-    options = Options(learning, select, weights, wants_readout(readout, network))
+    options = Options(learning, select, weights, wants_readout(readout, network), not no_filters)
     with progress("run: recordings") as report:
         outcome = run_on_board(network, target, source, options, progress=report)
     if as_json:
@@ -73,6 +75,7 @@ def run(
                 "learning": learning,
                 "recordings": len(outcome.runs),
                 "events": outcome.events,
+                "filtered": outcome.filtered,
                 "device_digest": outcome.device_digest,
                 "twin_digest": outcome.twin_digest,
                 "device_state_digest": f"{outcome.runs[-1].device_snapshot_digest:08x}",
@@ -91,7 +94,8 @@ def run(
         print_facts(
             {
                 "board": f"{target.title}, emulated",
-                "streamed": f"{count(outcome.events)} events of {count(len(outcome.runs))} recordings",
+                "streamed": f"{count(outcome.events)} events of {count(len(outcome.runs))} recordings"
+                + (f", {count(outcome.filtered)} left out by filters" if outcome.filtered else ""),
                 "results": f"device {outcome.device_digest}, twin {outcome.twin_digest}",
                 "final state": states,
                 "verdict": "DIFFERENT" if outcome.difference else "bit-exact: every result and all state",

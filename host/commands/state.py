@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from codegen.errors import FeastError
+from host.commands.filter_options import NoFiltersOption
 from host.commands.options import JsonOption, SelectOption, check_output
 from host.commands.stream import BaudOption, PortOption
 from host.console import print_facts, print_json
@@ -35,6 +36,7 @@ def state(
         typer.Option("--download", metavar="OUT", help="Write what it has learned to a model file."),
     ] = None,
     select: SelectOption = "nearest",
+    no_filters: NoFiltersOption = False,
     baud: BaudOption = 115_200,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,7 +58,9 @@ def state(
     other = load_model(upload) if upload is not None else None
     facts: dict[str, object] = {}
     with (
-        device_at(port, model=origin, options=Options(True, select), baud=baud) as connect,
+        device_at(
+            port, model=origin, options=Options(True, select, filters=not no_filters), baud=baud
+        ) as connect,
         connect() as link,
     ):
         if other is not None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from codegen.errors import FeastError
+from host.commands.filter_options import NoFiltersOption
 from host.commands.options import JsonOption, LearningOption, SelectOption, SkipOption, check_output
 from host.console import count, note, print_facts, print_json
 
@@ -69,6 +70,7 @@ def stream(
     model: StreamModelOption = None,
     learning: LearningOption = False,
     select: SelectOption = "nearest",
+    no_filters: NoFiltersOption = False,
     initialise: Annotated[
         bool, typer.Option("--initialise", help="Begin with the model's own weights and thresholds.")
     ] = False,
@@ -109,9 +111,14 @@ def stream(
     if record is not None:
         check_output(record)
     network = load_model(model) if model is not None else None
+    if no_filters and network is None:
+        raise FeastError("--no-filters: name the model whose filters are meant with --model")
+    ours = network.input_filters if network is not None and no_filters else None
     with ExitStack() as stack:
         connect = stack.enter_context(
-            device_at(port, model=network, options=Options(learning, select), baud=baud)
+            device_at(
+                port, model=network, options=Options(learning, select, filters=not no_filters), baud=baud
+            )
         )
         streamer = Streamer(connect, learning=learning, initialise=initialise)
         stack.callback(streamer.close)
@@ -120,13 +127,13 @@ def stream(
             require_state(hello, network)
         feeds: Iterator[Feed]
         if live is not None:
-            feed = stack.enter_context(live_feed(live, hello.sensor, seconds, pace))
+            feed = stack.enter_context(live_feed(live, hello.camera, seconds, pace, ours))
             if not feed.replayable:
                 stack.enter_context(_interrupt_ends(feed))
             feeds = iter([feed])
         else:
             assert source is not None
-            feeds, _ = recorded_feeds(source, hello.sensor, pace, limit, skip_bad_events)
+            feeds, _ = recorded_feeds(source, hello.camera, pace, limit, skip_bad_events, ours)
         recorder = stack.enter_context(Recorder(record)) if record is not None else None
         tally = _Tally()
         status = _Status()

@@ -11,6 +11,14 @@ import typer
 
 from codegen.errors import FeastError
 from codegen.model import Arithmetic, Border, Hyperparameters, Polarity
+from host.commands.filter_options import (
+    BackgroundOption,
+    CellsOption,
+    DownsampleOption,
+    HotPixelsOption,
+    RefractoryOption,
+    parse_filters,
+)
 from host.commands.options import (
     JsonOption,
     SensorOption,
@@ -77,6 +85,11 @@ def train(
     readout_grid: Annotated[
         int | None, typer.Option(metavar="G", help="Cells of the readout: G x G over the sensor. [7]")
     ] = None,
+    hot_pixels: HotPixelsOption = None,
+    refractory_us: RefractoryOption = 0,
+    background_us: BackgroundOption = 0,
+    filter_cells: CellsOption = 0,
+    downsample: DownsampleOption = 0,
     sensor: SensorOption = None,
     skip_bad_events: SkipOption = False,
     as_json: JsonOption = False,
@@ -89,6 +102,8 @@ def train(
 
     Example: codegen train sim:digits -o model.npz --neurons 16 --tau-us 20000
     """
+    from dataclasses import asdict
+
     from codegen.model import check_hyperparameters, load_model, save_model, stacked
     from host.convergence import settled
     from host.datasets import open_source
@@ -102,11 +117,15 @@ def train(
     lower = load_model(on) if on else None
     if lower is not None:
         params = stacked(lower, params)
-    size = parse_sensor(sensor) or (lower.sensor if lower else None)
+    size = parse_sensor(sensor) or (lower.camera if lower else None)
     recordings = open_source(source, size, skip_bad_events)
+    filters = parse_filters(recordings, hot_pixels, refractory_us, background_us, filter_cells, downsample)
+    if lower is not None and filters is not None:
+        raise FeastError("--on: the lower layer brings its own filters, a second layer takes none")
     grid = GRID if readout_grid is None else readout_grid
     if readout:
-        check_readable(training_part(recordings), grid)
+        seen = filters.sensor if filters else lower.sensor if lower else None
+        check_readable(training_part(recordings), grid, seen)
     elif readout_grid is not None:
         raise FeastError("--readout-grid belongs to --readout: give both")
     arithmetic: Arithmetic = "fixed" if fixed else "float"
@@ -119,6 +138,7 @@ def train(
             seed=seed,
             arithmetic=arithmetic,
             lower=lower,
+            filters=filters,
             until_converged=until_converged,
             progress=report,
         )
@@ -149,6 +169,7 @@ def train(
                 "features": params.features,
                 "channels": params.channels if lower else None,
                 "arithmetic": training.arithmetic,
+                "filters": asdict(filters) if filters else None,
                 "miss_rate": training.miss_rate,
                 "law_miss_rate": params.law_miss_rate,
                 "threshold_slope": signals.threshold_slope,
@@ -175,6 +196,7 @@ def train(
             + f", learned in {'integers' if fixed else 'floating point'}",
             "learned from": f"{count(training.events)} events of {count(training.recordings)} recordings, "
             + training.source,
+            **({"behind": str(filters)} if filters else {}),
             "miss rate": f"{percent(training.miss_rate)} at the end, law {percent(params.law_miss_rate)}"
             + ("" if signals.converged(params) else ": not converged, more events or epochs may help"),
         }

@@ -8,7 +8,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from codegen.errors import FeastError
 from codegen.model import Polarity
+from host.commands.filter_options import (
+    BackgroundOption,
+    CellsOption,
+    DownsampleOption,
+    HotPixelsOption,
+    RefractoryOption,
+    parse_filters,
+)
 from host.commands.options import (
     JsonOption,
     SensorOption,
@@ -63,6 +72,11 @@ def tune(
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="JSON to write; a picture .svg goes beside it."),
     ] = None,
+    hot_pixels: HotPixelsOption = None,
+    refractory_us: RefractoryOption = 0,
+    background_us: BackgroundOption = 0,
+    filter_cells: CellsOption = 0,
+    downsample: DownsampleOption = 0,
     sensor: SensorOption = None,
     skip_bad_events: SkipOption = False,
     as_json: JsonOption = False,
@@ -80,7 +94,10 @@ def tune(
     if output is not None:
         check_output(output)
     recordings = open_source(source, parse_sensor(sensor), skip_bad_events)
+    filters = parse_filters(recordings, hot_pixels, refractory_us, background_us, filter_cells, downsample)
     if size:
+        if filters:
+            raise FeastError("--size takes no filters: it counts the features that encode noise")
         from dataclasses import asdict
 
         from codegen.model import Hyperparameters
@@ -116,6 +133,7 @@ def tune(
             objective=objective,
             seed=seed,
             jobs=jobs,
+            filters=filters,
             progress=report,
         )
     if output is not None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from host.commands.filter_options import NoFiltersOption
 from host.commands.options import (
     JsonOption,
     ModelArgument,
@@ -37,6 +38,7 @@ def verify(
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",
     readout: ReadoutOption = None,
+    no_filters: NoFiltersOption = False,
     skip_bad_events: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,12 +58,20 @@ def verify(
 
     network = load_model(model)
     kernel = get_board(board).kernel if board else "portable"
-    recordings = open_source(source, network.sensor, skip_bad_events)
+    recordings = open_source(source, network.camera, skip_bad_events)
     if limit is not None:
         recordings = recordings.pick(range(min(limit, len(recordings))))
+    if no_filters and network.input_filters:
+        recordings = recordings.filtered(network.input_filters)
     with progress("verify: recordings") as report:
         outcome = compare(
-            network, tracked(recordings, report), select, weights, kernel, wants_readout(readout, network)
+            network,
+            tracked(recordings, report),
+            select,
+            weights,
+            kernel,
+            wants_readout(readout, network),
+            not no_filters,
         )
     agreement, labelled = outcome.agreement, outcome.labelled
     if as_json:
@@ -72,6 +82,7 @@ def verify(
                 "kernel": kernel,
                 "recordings": len(recordings),
                 "events": outcome.events,
+                "filtered": outcome.filtered,
                 "mismatches": outcome.mismatches,
                 "modes": {
                     name: {
@@ -95,6 +106,8 @@ def verify(
             verdict = "DIFFERENT" if mode.difference else "no difference"
             speeds = f"C {mode.native_events_per_s / 1e6:.2f}, twin {mode.twin_events_per_s / 1e6:.2f}"
             facts[name] = f"{count(mode.events)} events compared, {verdict} ({speeds} M events/s)"
+        if outcome.filtered:
+            facts["filters"] = f"{count(outcome.filtered)} of the {count(outcome.events)} events left out"
         given = "with the same winners below, " if network.lower else ""
         facts["float model"] = (
             f"{percent(agreement.fraction, 3)} of {count(agreement.compared)} events have the same winner; "

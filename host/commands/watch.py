@@ -46,8 +46,8 @@ def watch(
     from host.watch import watch as look
 
     network = load_model(model)
-    usual = training_part(open_source(known, network.sensor, skip_bad_events)).shuffled(seed=0)
-    other = open_source(new, network.sensor, skip_bad_events)
+    usual = training_part(open_source(known, network.camera, skip_bad_events)).shuffled(seed=0)
+    other = open_source(new, network.camera, skip_bad_events)
     with progress("watch: recordings") as report:
         seen = look(network, usual, other, calibration=calibration, progress=report)
     if as_json:

@@ -227,7 +227,16 @@ class Session(threading.Thread):
             fresh = compared - before.hits - before.misses
             if fresh:
                 self._misses.append((compared, (signals.misses - before.misses) / fresh))
-        names = ("hits", "misses", "border", "outside", "backwards", "last_window_misses", "event")
+        names = (
+            "hits",
+            "misses",
+            "border",
+            "outside",
+            "backwards",
+            "filtered",
+            "last_window_misses",
+            "event",
+        )
         return {
             "signals": {name: getattr(signals, name) for name in names},
             "thresholds": [round(float(value), 6) for value in signals.thresholds],
@@ -247,7 +256,7 @@ class Session(threading.Thread):
         return base64.b64encode(words.astype("<u2").tobytes()).decode()
 
     def _thinned(self) -> list[list[int]]:
-        """[x, y, result] of the events since the last picture, every so many of them."""
+        """[x, y, result] in pixels of the network: every so many of the events since the last picture."""
         stretches = [stretch for stretch in self._recent if len(stretch)]
         self._recent.clear()
         self._recent_events = 0
@@ -257,7 +266,8 @@ class Session(threading.Thread):
         results = np.concatenate([stretch.results for stretch in stretches])
         step = -(-len(events) // DRAWN_EVENTS)
         chosen = slice(len(events) - 1, None, -step)
-        columns = (events["x"][chosen], events["y"][chosen], results[chosen])
+        shift = self._streamer.link.hello.downsample
+        columns = (events["x"][chosen] >> shift, events["y"][chosen] >> shift, results[chosen])
         drawn: list[list[int]] = np.stack([c.astype(np.int64) for c in columns], axis=1).tolist()
         return drawn
 

@@ -1,5 +1,5 @@
 /* FEAST 8x6, 3 features of 3x3: signals and snapshot.
- * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build f2aa9e3bed0f2ba2. */
+ * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build da2d766f6b2902d4. */
 
 #include "feast_kernel.h"
 

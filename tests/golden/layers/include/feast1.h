@@ -1,5 +1,5 @@
 /* FEAST 8x6, 3 features of 3x3: public interface.
- * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build f2aa9e3bed0f2ba2. */
+ * Generated; change the model or the templates instead. Model 2ce85ac37437e324, build da2d766f6b2902d4. */
 
 #ifndef FEAST1_H
 #define FEAST1_H
@@ -30,8 +30,8 @@ extern "C" {
 /* The model this was generated from, and what a host must agree with to talk to it: geometry, options,
  * number formats and link protocol. */
 #define FEAST1_MODEL_ID "2ce85ac37437e324e28589cc45eedf8c278b288fe8947a84b4ce13227977e274"
-#define FEAST1_BUILD_ID "f2aa9e3bed0f2ba2"
-#define FEAST1_BUILD_ID_BYTES { 0xf2, 0xaa, 0x9e, 0x3b, 0xed, 0x0f, 0x2b, 0xa2 }
+#define FEAST1_BUILD_ID "da2d766f6b2902d4"
+#define FEAST1_BUILD_ID_BYTES { 0xda, 0x2d, 0x76, 0x6f, 0x6b, 0x29, 0x02, 0xd4 }
 
 #define FEAST1_SENSOR_WIDTH 8u
 #define FEAST1_SENSOR_HEIGHT 6u

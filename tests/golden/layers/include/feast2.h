@@ -1,5 +1,5 @@
 /* FEAST 8x6, 3 features of 3x3: public interface.
- * Generated; change the model or the templates instead. Model 913dc05fb71307f2, build 58d3696813984fa2. */
+ * Generated; change the model or the templates instead. Model 913dc05fb71307f2, build ff1c8fed089b5a78. */
 
 #ifndef FEAST2_H
 #define FEAST2_H
@@ -30,8 +30,8 @@ extern "C" {
 /* The model this was generated from, and what a host must agree with to talk to it: geometry, options,
  * number formats and link protocol. */
 #define FEAST2_MODEL_ID "913dc05fb71307f28483c28b532533b33953291ffd6b4b69b92dec18875428b0"
-#define FEAST2_BUILD_ID "58d3696813984fa2"
-#define FEAST2_BUILD_ID_BYTES { 0x58, 0xd3, 0x69, 0x68, 0x13, 0x98, 0x4f, 0xa2 }
+#define FEAST2_BUILD_ID "ff1c8fed089b5a78"
+#define FEAST2_BUILD_ID_BYTES { 0xff, 0x1c, 0x8f, 0xed, 0x08, 0x9b, 0x5a, 0x78 }
 
 #define FEAST2_SENSOR_WIDTH 8u
 #define FEAST2_SENSOR_HEIGHT 6u

@@ -1,5 +1,5 @@
 /* FEAST 8x6, 3 features of 3x3: what its source files share.
- * Generated; change the model or the templates instead. Model 913dc05fb71307f2, build 58d3696813984fa2. */
+ * Generated; change the model or the templates instead. Model 913dc05fb71307f2, build ff1c8fed089b5a78. */
 
 #ifndef FEAST2_INTERNAL_H
 #define FEAST2_INTERNAL_H

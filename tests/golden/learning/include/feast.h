@@ -1,5 +1,5 @@
 /* FEAST 8x6, 6 features of 3x3: public interface.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 1d063eeff62ca148. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build e5cfc6fc2cbc2d48. */
 
 #ifndef FEAST_H
 #define FEAST_H
@@ -30,8 +30,8 @@ extern "C" {
 /* The model this was generated from, and what a host must agree with to talk to it: geometry, options,
  * number formats and link protocol. */
 #define FEAST_MODEL_ID "e7132194ccc1e3c302bf546408660e2bc4ec9ac6c1fba085c0d750ee2cceeb42"
-#define FEAST_BUILD_ID "1d063eeff62ca148"
-#define FEAST_BUILD_ID_BYTES { 0x1d, 0x06, 0x3e, 0xef, 0xf6, 0x2c, 0xa1, 0x48 }
+#define FEAST_BUILD_ID "e5cfc6fc2cbc2d48"
+#define FEAST_BUILD_ID_BYTES { 0xe5, 0xcf, 0xc6, 0xfc, 0x2c, 0xbc, 0x2d, 0x48 }
 
 #define FEAST_SENSOR_WIDTH 8u
 #define FEAST_SENSOR_HEIGHT 6u

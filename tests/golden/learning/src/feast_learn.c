@@ -1,5 +1,5 @@
 /* FEAST 8x6, 6 features of 3x3: learning.
- * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build 1d063eeff62ca148. */
+ * Generated; change the model or the templates instead. Model e7132194ccc1e3c3, build e5cfc6fc2cbc2d48. */
 
 #include "feast_learn.h"
 

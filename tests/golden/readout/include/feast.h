@@ -1,5 +1,5 @@
 /* FEAST 8x6, 3 features of 3x3: public interface.
- * Generated; change the model or the templates instead. Model 599197ec5cbfe590, build 53356b7e1b34bc50. */
+ * Generated; change the model or the templates instead. Model 599197ec5cbfe590, build 9983abc46f159fd9. */
 
 #ifndef FEAST_H
 #define FEAST_H
@@ -30,8 +30,8 @@ extern "C" {
 /* The model this was generated from, and what a host must agree with to talk to it: geometry, options,
  * number formats and link protocol. */
 #define FEAST_MODEL_ID "599197ec5cbfe59087555a3967aa7c7a22651d7517be608102ba8aa8bc953d2d"
-#define FEAST_BUILD_ID "53356b7e1b34bc50"
-#define FEAST_BUILD_ID_BYTES { 0x53, 0x35, 0x6b, 0x7e, 0x1b, 0x34, 0xbc, 0x50 }
+#define FEAST_BUILD_ID "9983abc46f159fd9"
+#define FEAST_BUILD_ID_BYTES { 0x99, 0x83, 0xab, 0xc4, 0x6f, 0x15, 0x9f, 0xd9 }
 
 #define FEAST_SENSOR_WIDTH 8u
 #define FEAST_SENSOR_HEIGHT 6u

@@ -1,4 +1,4 @@
-/* FEAST link protocol, version 2: message ids and byte offsets.
+/* FEAST link protocol, version 3: message ids and byte offsets.
  * Generated from the description that the host uses too; docs/protocol.md of the generator explains it.
  * Little-endian, packed without gaps. A frame is header, fields, tail, CRC-32; COBS; one zero byte. */
 #ifndef FEAST_WIRE_H
@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Version and limits. */
-#define FEAST_WIRE_VERSION 2u /* raised by any change of a layout or a meaning */
+#define FEAST_WIRE_VERSION 3u /* raised by any change of a layout or a meaning */
 #define FEAST_WIRE_CRC_BYTES 4u /* CRC-32 as in zlib, at the end of every frame */
 #define FEAST_WIRE_NARROW_FEATURES 250 /* features: up to here a result is one byte */
 #define FEAST_WIRE_NARROW_SIDE 256 /* sensor side: up to here a coordinate is one byte */
@@ -89,8 +89,8 @@
 #define FEAST_WIRE_HELLO_REPLY_AT_STATE_ID 24u /* u32: CRC-32 of the learned state it holds now */
 #define FEAST_WIRE_HELLO_REPLY_AT_STATE_WORDS 28u /* u32: 16-bit words of the learned state */
 #define FEAST_WIRE_HELLO_REPLY_AT_SNAPSHOT_WORDS 32u /* u32: 16-bit words of the whole state */
-#define FEAST_WIRE_HELLO_REPLY_AT_WIDTH 36u /* u16: sensor, pixels */
-#define FEAST_WIRE_HELLO_REPLY_AT_HEIGHT 38u /* u16: sensor, pixels */
+#define FEAST_WIRE_HELLO_REPLY_AT_WIDTH 36u /* u16: sensor of the network, pixels */
+#define FEAST_WIRE_HELLO_REPLY_AT_HEIGHT 38u /* u16: sensor of the network, pixels */
 #define FEAST_WIRE_HELLO_REPLY_AT_NEURONS 40u /* u16: features per bank */
 #define FEAST_WIRE_HELLO_REPLY_AT_RADIUS 42u /* u8: of the patch */
 #define FEAST_WIRE_HELLO_REPLY_AT_BANKS 43u /* u8: 1, or 2 with separate polarities */
@@ -105,7 +105,10 @@
 #define FEAST_WIRE_HELLO_REPLY_AT_FAULT_KIND 69u /* u8: why it last restarted itself; 0: it did not */
 #define FEAST_WIRE_HELLO_REPLY_AT_FAULT_WHERE 70u /* u32: program counter or source line of that fault */
 #define FEAST_WIRE_HELLO_REPLY_AT_FAULT_STATUS 74u /* u32: fault status of the core */
-#define FEAST_WIRE_HELLO_REPLY_BYTES 78u
+#define FEAST_WIRE_HELLO_REPLY_AT_CAMERA_WIDTH 78u /* u16: what events are given in, pixels; without filters that of the network */
+#define FEAST_WIRE_HELLO_REPLY_AT_CAMERA_HEIGHT 80u /* u16: what events are given in, pixels */
+#define FEAST_WIRE_HELLO_REPLY_AT_DOWNSAMPLE 82u /* u8: a pixel of the network is 2^downsample of the camera wide and high */
+#define FEAST_WIRE_HELLO_REPLY_BYTES 83u
 
 /* CREDIT, sent by the device. Frames up to `ack` have left the receive buffer. */
 #define FEAST_WIRE_CREDIT 0x82u
@@ -154,7 +157,8 @@
 #define FEAST_WIRE_SIGNALS_REPLY_AT_WINDOW_EVENTS 32u /* u16: compared events in the present window of 1024 */
 #define FEAST_WIRE_SIGNALS_REPLY_AT_WINDOW_MISSES 34u /* u16: missed events among them */
 #define FEAST_WIRE_SIGNALS_REPLY_AT_LAST_WINDOW_MISSES 36u /* u16: missed events in the last full window */
-#define FEAST_WIRE_SIGNALS_REPLY_BYTES 38u /* before the tail */
+#define FEAST_WIRE_SIGNALS_REPLY_AT_FILTERED 38u /* u32: events the filters left out; 0 where there are none */
+#define FEAST_WIRE_SIGNALS_REPLY_BYTES 42u /* before the tail */
 
 /* STATE, sent by the device. Words of the state (docs/numerics.md section 8). `received` tells at which event.
  * Then words: of 16 bits. */

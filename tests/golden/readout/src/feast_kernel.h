@@ -1,5 +1,5 @@
 /* FEAST 8x6, 3 features of 3x3: inner loops, portable kernel.
- * Generated; change the model or the templates instead. Model 599197ec5cbfe590, build 53356b7e1b34bc50. */
+ * Generated; change the model or the templates instead. Model 599197ec5cbfe590, build 9983abc46f159fd9. */
 
 #ifndef FEAST_KERNEL_H
 #define FEAST_KERNEL_H

@@ -1,0 +1,83 @@
+/* FEAST 8x6, 3 features of 3x3: what its source files share.
+ * Generated; change the model or the templates instead. Model 5742232368656070, build f4fe4b60d8c839d5. */
+
+#ifndef FEAST_INTERNAL_H
+#define FEAST_INTERNAL_H
+
+#include "feast.h"
+#include "feast_simd.h"
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stddef.h>
+
+#define FEAST_DIMS 9u /* components of a context */
+#define FEAST_CHANNELS 1u /* surfaces that a context spans */
+#define FEAST_ROWS (FEAST_SIDE * FEAST_CHANNELS) /* of a patch: those of all channels for a row of pixels, then the next */
+#define FEAST_SURFACES 1u
+#define FEAST_MARGIN 1u /* zero cells left and right of each surface row */
+#define FEAST_STRIDE 12u /* cells of a surface row with its margins, whole words of the kernel */
+
+/* Weights lie in blocks of FEAST_GROUP features, two weights to a word; the kernel's header has the rest. */
+#define FEAST_GROUP 4u
+#define FEAST_BLOCKS 1u /* of a bank; the last one may have unused places */
+#define FEAST_BLOCK_WORDS 24u
+#define FEAST_WEIGHT_WORDS (FEAST_BANKS * FEAST_BLOCKS * FEAST_BLOCK_WORDS)
+
+#define FEAST_SURFACE_BITS 14u
+#define FEAST_SURFACE_MAX (((uint32_t)1 << FEAST_SURFACE_BITS) - 1u)
+#define FEAST_DEAD_OCTAVES 15u
+#define FEAST_MANTISSAS 256u
+#define FEAST_OCTAVE_Q8 887228u /* tau * ln 2 = 3465.734375 us */
+#define FEAST_FRACTION_FACTOR 1239266u
+#define FEAST_WINDOW_EVENTS 1024u
+#define FEAST_NONE UINT32_MAX /* no feature won */
+
+/* The bounds that keep every accumulator in 32 bits (docs/numerics.md section 9). */
+static_assert((uint64_t)FEAST_DIMS * FEAST_SURFACE_MAX * FEAST_SURFACE_MAX <= 4227858432u,
+              "context norm must fit 16 bits");
+static_assert(FEAST_OCTAVE_Q8 >= 1024u && FEAST_OCTAVE_Q8 < 0x80000000u, "octave length out of range");
+static_assert(FEAST_FEATURES <= 32767u, "feature ids must fit int16_t");
+static_assert((size_t)offsetof(feast_t, surface) % 8u == 0u, "surface rows must lie at multiples of 8");
+/* cppcheck-suppress misra-c2012-10.1 ; asks the compiler about this very shift */
+static_assert((-1 >> 1) == -1, "arithmetic right shift of negative numbers is required");
+
+extern const uint16_t feast_mantissas[FEAST_MANTISSAS];
+alignas(8) extern const feast_pair_t feast_model_weights[FEAST_WEIGHT_WORDS];
+extern const int32_t feast_model_thresholds[FEAST_FEATURES];
+extern const uint32_t feast_hot_pixels[6];
+
+/* floor(value / 2^bits). Negative numbers are shifted here and in mulh of feast_learn.c, nowhere else. */
+static inline int32_t feast_asr(int32_t value, uint32_t bits)
+{
+    /* cppcheck-suppress misra-c2012-10.1 ; the arithmetic shift that is asserted above */
+    return value >> bits;
+}
+
+/* A surface value some octaves later, fewer than 32: its magnitude is truncated, so that -1 dies like 1. */
+static inline int32_t feast_halved(int32_t value, uint32_t octaves)
+{
+    return value < 0 ? -feast_asr(-value, octaves) : feast_asr(value, octaves);
+}
+
+/* Weights of all features. */
+static inline const feast_pair_t *feast_weights_of(const feast_t *self)
+{
+    (void)self;
+    return feast_model_weights;
+}
+
+/* The block of a feature; its place within is the feature's index in the bank modulo FEAST_GROUP. */
+static inline uint32_t feast_block_of(uint32_t feature)
+{
+    return (feature / FEAST_NEURONS * FEAST_BLOCKS + feature % FEAST_NEURONS / FEAST_GROUP) * FEAST_BLOCK_WORDS;
+}
+
+/* Thresholds of all features. */
+static inline const int32_t *feast_thresholds_of(const feast_t *self)
+{
+    (void)self;
+    return feast_model_thresholds;
+}
+
+#endif
