@@ -1,6 +1,6 @@
 """Does a second layer help? Accuracy of a linear readout of layer 1, of layer 2, and of both.
 
-    python -m benchmarks.layers SOURCE [--lower 8 32 --seeds 0 1 2]
+    python -m benchmarks.layers SOURCE [--lower 8 --uppers 1:20 2:20 --seeds 0 1 2 --fixed]
 
 Every layer is learned from all recordings, without labels; layer 2 on the winners of layer 1. Readout and
 folds are those of benchmarks.stages; accuracies are means over the seeds of the networks, at several poolings
@@ -28,9 +28,6 @@ from host.vectors import feature_vectors, labels_of
 FOLDS: Final = 10
 GRIDS: Final = (1, 3, 5, 7)
 POOLINGS: Final = tuple(Pooling(grid=grid, overlap=1.5 if grid > 1 else 0.0, power=0.3) for grid in GRIDS)
-UPPERS: Final = ((1, 20e3), (2, 5e3), (2, 20e3), (2, 100e3))
-"""Radius and tau of the layers 2 that are tried."""
-
 Vectors = tuple[npt.NDArray[np.float64], ...]
 """One array (recordings, components) for each of POOLINGS."""
 Scores = npt.NDArray[np.float64]
@@ -103,24 +100,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("source")
     parser.add_argument("--alone", type=int, nargs="*", default=[8, 32, 64, 96], help="layers 1, a bank")
-    parser.add_argument("--lower", type=int, nargs="*", default=[8, 32], help="layers 1 below others, a bank")
-    parser.add_argument("--upper", type=int, default=128, help="features of layer 2")
+    parser.add_argument("--lower", type=int, nargs="*", default=[8], help="layers 1 below others, a bank")
+    parser.add_argument(
+        "--uppers", nargs="*", default=["1:20", "2:5", "2:20"], help="layers 2: radius:tau in ms"
+    )
+    parser.add_argument("--neurons", type=int, default=128, help="features of layer 2")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--fixed", action="store_true", help="learn and run pairs in integers")
     chosen = parser.parse_args()
     source = training_part(open_source(chosen.source))
+    arithmetic: Arithmetic = "fixed" if chosen.fixed else "float"
     print(f"| network | read out | features | macs | {' | '.join(f'{grid}×{grid}' for grid in GRIDS)} |")
     print("|---|---|---|---|" + "---|" * len(GRIDS), flush=True)
     for neurons in chosen.alone:
         print(alone(source, neurons, chosen.seeds), flush=True)
     for neurons in chosen.lower:
-        lowers = [train(source, layer1(neurons), seed=seed).model for seed in chosen.seeds]
-        for radius, tau_us in UPPERS:
-            for line in above(source, lowers, layer2(chosen.upper, radius, tau_us), "float"):
+        lowers = [
+            train(source, layer1(neurons), seed=seed, arithmetic=arithmetic).model for seed in chosen.seeds
+        ]
+        for upper in chosen.uppers:
+            radius, tau_ms = map(int, upper.split(":"))
+            for line in above(source, lowers, layer2(chosen.neurons, radius, 1000.0 * tau_ms), arithmetic):
                 print(line, flush=True)
-    for neurons in chosen.lower[:1]:
-        model = train(source, layer1(neurons), seed=chosen.seeds[0], arithmetic="fixed").model
-        for line in above(source, [model], layer2(chosen.upper, 2, 20e3), "fixed"):
-            print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -206,7 +206,11 @@ def _lay_out_layers(
     ]
     members += [*scores, *scored]
     if options.learning:
-        members.append(Member("foreign", "bool", 0, "an imported word was not the lower layer's own"))
+        members.append(
+            Member(
+                "foreign", "uint32_t", 0, "1 + index of an imported word that the lower layer does not have"
+            )
+        )
     return replace(
         upper,
         members=tuple(members),

@@ -147,8 +147,9 @@ class Questions:
             except _NotAcceptedError:
                 if attempt == _UPLOADS:
                     raise FeastError(
-                        "device did not accept the learned state: a feature is not of unit length or a "
-                        "threshold lies outside [-1, 1]; it has gone back to its model's own"
+                        "device did not accept the learned state: a feature is not of unit length, a "
+                        "threshold lies outside [-1, 1], or its lower layer is another; it has gone back to "
+                        "its model's own"
                     ) from None
 
     def keep(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import struct
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from codegen.snapshot import word_name
 from codegen.twin import Twin
 from host.feast import FloatFeast
 from tests.networks import event_streams, make_events, make_model, make_stack, models, with_readout
+from tests.proofs.driver import build_driver, drive, emitted
 from tests.reference import Reference
 
 SENSOR = Sensor(13, 9)
@@ -171,6 +173,23 @@ def test_learned_state_travels_only_to_the_same_lower_layer() -> None:
     assert not other.import_learned(words)
     np.testing.assert_array_equal(other.snapshot()[: words.size], fresh.learned())
     assert other.import_learned(fresh.learned())
+
+
+def test_an_import_after_one_that_was_not_finished(tmp_path: Path) -> None:
+    """A foreign word counts until it is given anew."""
+    model, options = stack(), Options(learning=True)
+    words = Twin(quantise(model)[0], options).learned()
+    program = build_driver(emitted(model, options, "portable"), tmp_path, ["cc", "-O1"])
+    foreign = words.copy()
+    foreign[[-30, -9]] ^= 1
+
+    def import_of(state: np.ndarray) -> bytes:
+        return b"".join(struct.pack("<cIH", b"w", i, int(word)) for i, word in enumerate(state))
+
+    accepted, refused = b"\1\0", b"\0\0"
+    assert drive(program, import_of(foreign) + import_of(words) + b"f").stdout == accepted
+    assert drive(program, import_of(words) + import_of(foreign) + b"f").stdout == refused
+    assert drive(program, import_of(foreign) + b"f" + import_of(words) + b"f").stdout == refused + accepted
 
 
 def test_ids_speak_for_both_layers() -> None:

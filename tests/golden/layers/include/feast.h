@@ -60,7 +60,7 @@ typedef feast1_event_t feast_event_t;
 typedef struct {
     feast1_t lower; /* lower layer */
     feast2_t upper; /* upper layer */
-    bool foreign; /* an imported word was not the lower layer's own */
+    uint32_t foreign; /* 1 + index of an imported word that the lower layer does not have */
 } feast_t;
 
 /* What a running network says about itself. Counters are modulo 2^32 and run since feast_init. */

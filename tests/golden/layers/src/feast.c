@@ -16,7 +16,7 @@ void feast_init(feast_t *self)
 {
     feast1_init(&self->lower);
     feast2_init(&self->upper);
-    self->foreign = false;
+    self->foreign = 0;
 }
 
 void feast_reset(feast_t *self)
@@ -80,22 +80,27 @@ void feast_set_learning(feast_t *self, bool learning)
     feast2_set_learning(&self->upper, learning);
 }
 
-/* The lower layer lies in constant tables: its words can only be confirmed. */
+/* The lower layer lies in constant tables: its words can only be confirmed. All of them are given in an
+ * import, so one that is not its own is remembered until it is given anew. */
 void feast_import_word(feast_t *self, uint32_t index, uint16_t word)
 {
     if (index < FEAST2_STATE_WORDS) {
         feast2_import_word(&self->upper, index, word);
-    } else if (index < FEAST_STATE_WORDS && word != feast1_snapshot_word(&self->lower, index - FEAST2_STATE_WORDS)) {
-        self->foreign = true;
+    } else if (index >= FEAST_STATE_WORDS) {
+        /* not part of the learned state */
+    } else if (word != feast1_snapshot_word(&self->lower, index - FEAST2_STATE_WORDS)) {
+        self->foreign = index + 1u;
+    } else if (self->foreign == index + 1u) {
+        self->foreign = 0;
     } else {
-        /* its own, or not part of the learned state */
+        /* its own */
     }
 }
 
 bool feast_import_finish(feast_t *self)
 {
-    const bool foreign = self->foreign;
-    self->foreign = false;
+    const bool foreign = self->foreign != 0u;
+    self->foreign = 0;
     if (foreign) {
         feast2_learn_init(&self->upper);
         return false;
