@@ -17,6 +17,7 @@ Extension = Literal["dsp", "mve"]
 UartFamily = Literal["cmsdk", "stm32_v1", "stm32_v2", "nrf", "pl011"]
 ClockSetup = Literal["fixed", "lm3s", "nrf52", "rp2040", "rp2350", "stm32f4", "stm32h7", "stm32l4"]
 Boot = Literal["rp2040", "rp2350"]
+StoreFamily = Literal["nrf", "ram", "stm32f4", "stm32l4"]
 Verified = Literal["emulated", "built"]
 
 EXTENSIONS_OF_CORE: Final[dict[str, frozenset[str]]] = {
@@ -29,6 +30,9 @@ EXTENSIONS_OF_CORE: Final[dict[str, frozenset[str]]] = {
     "cortex-m55": frozenset({"dsp", "mve"}),
 }
 
+FIRMWARE_FLASH_BYTES: Final = 12 * 1024
+"""Flash of the firmware without the emitted library: start-up, drivers, link, library routines."""
+STORE_SLOTS: Final = 2
 LINK_RAM_BYTES: Final = 512
 """RAM of the firmware beyond receive ring, stack and the buffers of the link: its counters, and the longest
 message it sends."""
@@ -115,6 +119,26 @@ class LinkEntry(_Strict):
         return self.frame + 2 * self.window + 2 * self.results
 
 
+class StoreEntry(_Strict):
+    family: StoreFamily
+    origin: Address
+    slot: Size
+    page: Size
+
+    @model_validator(mode="after")
+    def _check(self) -> StoreEntry:
+        if self.page & (self.page - 1):
+            raise ValueError(f"page must be a power of two, got {self.page}")
+        if self.origin % self.page or self.slot % self.page:
+            raise ValueError(f"origin and slot must be whole pages of {self.page} bytes")
+        return self
+
+    @property
+    def bytes(self) -> int:
+        """Both slots."""
+        return STORE_SLOTS * self.slot
+
+
 class Uf2Entry(_Strict):
     family: Word
     drive: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
@@ -145,6 +169,7 @@ class BoardEntry(_Strict):
     clock: ClockEntry
     flash: RegionEntry
     ram: RegionEntry
+    store: StoreEntry | None = None
     uart: UartEntry
     connect: list[RegisterWriteEntry] = []
     qemu: QemuEntry | None = None
@@ -164,6 +189,8 @@ class BoardEntry(_Strict):
             self.ram.origin < self.flash.origin + self.flash.bytes
         ):
             raise ValueError("flash and ram overlap")
+        if self.store is not None:
+            self._check_store(self.store)
         if self.rx_ring & (self.rx_ring - 1):
             raise ValueError(f"rx_ring must be a power of two, got {self.rx_ring}")
         if self.rx_ring + self.stack + self.link.ram_bytes + LINK_RAM_BYTES >= self.ram.bytes:
@@ -171,6 +198,15 @@ class BoardEntry(_Strict):
         if self.verified == "emulated" and self.qemu is None:
             raise ValueError("verified: emulated needs a qemu machine")
         return self
+
+    def _check_store(self, store: StoreEntry) -> None:
+        flash_end = self.flash.origin + self.flash.bytes
+        if store.origin < self.flash.origin or store.origin + store.bytes > flash_end:
+            raise ValueError(
+                f"store: two slots of {store.slot} bytes at {store.origin:#010x} do not lie in the flash"
+            )
+        if store.origin < self.flash.origin + FIRMWARE_FLASH_BYTES:
+            raise ValueError("store: leaves no flash for the code, which lies before it")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from codegen.board_schema import (
+    FIRMWARE_FLASH_BYTES,
     LINK_RAM_BYTES,
     BoardEntry,
     Boot,
@@ -15,6 +16,8 @@ from codegen.board_schema import (
     Core,
     Extension,
     ProgramEntry,
+    StoreEntry,
+    StoreFamily,
     UartFamily,
     Verified,
     read_entries,
@@ -23,9 +26,6 @@ from codegen.errors import FeastError
 from codegen.resources import resource
 
 Kernel = Literal["small", "portable", "dsp", "vector"]
-
-FIRMWARE_FLASH_BYTES: Final = 12 * 1024
-"""Flash of the firmware without the emitted library: start-up, drivers, link, library routines."""
 
 FIRMWARE_STACK_BYTES: Final = 384
 """Stack of the firmware around the library: main loop, link, the deepest interrupt."""
@@ -42,6 +42,17 @@ class Region:
     def end(self) -> int:
         """First address behind the block."""
         return self.origin + self.bytes
+
+
+@dataclass(frozen=True)
+class Store:
+    """Flash, or what stands in for it, that keeps a learned state: two slots, one after the other."""
+
+    family: StoreFamily
+    origin: int
+    slot_bytes: int
+    page_bytes: int
+    """What is erased at a time."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,8 @@ class Board:
     clock: Clock
     flash: Region
     ram: Region
+    store: Store | None
+    """In the flash, behind the code."""
     uart: Uart
     connect: tuple[RegisterWrite, ...]
     qemu: Qemu | None
@@ -144,6 +157,12 @@ class Board:
     """Receive ring, a power of two: the bytes the host may have in flight."""
     stack_bytes: int
     link: LinkBuffers
+
+    @property
+    def code(self) -> Region:
+        """The part of the flash that code and tables may take: all that lies before the store."""
+        end = self.flash.end if self.store is None else self.store.origin
+        return Region(self.flash.origin, end - self.flash.origin)
 
     @property
     def clock_hz(self) -> int:
@@ -184,7 +203,7 @@ class Board:
     @property
     def model_flash_bytes(self) -> int:
         """Flash left for the emitted library's code and tables."""
-        return self.flash.bytes - self.firmware_flash_bytes
+        return self.code.bytes - self.firmware_flash_bytes
 
 
 def _board(name: str, entry: BoardEntry) -> Board:
@@ -199,6 +218,7 @@ def _board(name: str, entry: BoardEntry) -> Board:
         clock=Clock(clock.hz, clock.setup, clock.reset_hz or clock.hz),
         flash=Region(**entry.flash.model_dump()),
         ram=Region(**entry.ram.model_dump()),
+        store=_store(entry.store) if entry.store else None,
         uart=Uart(**entry.uart.model_dump()),
         connect=tuple(RegisterWrite(**step.model_dump(by_alias=True)) for step in entry.connect),
         qemu=Qemu(**entry.qemu.model_dump()) if entry.qemu else None,
@@ -209,6 +229,10 @@ def _board(name: str, entry: BoardEntry) -> Board:
         stack_bytes=entry.stack,
         link=LinkBuffers(entry.link.frame, entry.link.window, entry.link.results),
     )
+
+
+def _store(entry: StoreEntry) -> Store:
+    return Store(entry.family, entry.origin, entry.slot, entry.page)
 
 
 def _program(entry: ProgramEntry) -> Program:

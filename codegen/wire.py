@@ -194,7 +194,7 @@ KEEP: Final = Message(
     "KEEP",
     0x0A,
     "host",
-    "Keep the learned state over a loss of power. Answered by STATE_ID.",
+    "Keep the learned state over a loss of power. Answered by STATE_ID. Said again, changes nothing.",
 )
 COUNTERS_NOW: Final = Message(
     "COUNTERS_NOW",

@@ -49,19 +49,31 @@ def header(board: Board) -> dict[str, str]:
     """The macros of the generated board.h, name to replacement text."""
     steps = [(step.register, step.clear, step.set, step.wait) for step in board.connect]
     steps.append((0, 0, 0, 0))  # the end of the list
+    store = {}
+    if board.store:
+        store = {
+            "FEAST_STORE_ORIGIN": f"0x{board.store.origin:08X}u",
+            "FEAST_STORE_PAGE_BYTES": f"{board.store.page_bytes}u",
+        }
     cache = {"FEAST_INSTRUCTION_CACHE": "1"} if board.core in CORES_WITH_CACHE else {}
-    return cache | {
-        "FEAST_BOARD_NAME": f'"{board.name}"',
-        "FEAST_CLOCK_HZ": f"{board.clock.hz}u",
-        "FEAST_CLOCK_RESET_HZ": f"{board.clock.reset_hz}u",
-        "FEAST_UART_BASE": f"0x{board.uart.base:08X}u",
-        "FEAST_UART_IRQ": f"{board.uart.irq}u",
-        "FEAST_UART_BAUD": f"{board.uart.baud}u",
-        "FEAST_UART_CLOCK_HZ": f"{board.uart.clock_hz}u",
-        "FEAST_UART_BUS_DIVIDER": f"{board.uart.bus_divider}u",
-        "FEAST_RX_RING_BYTES": f"{board.rx_ring_bytes}u",
-        "FEAST_CONNECT": ", ".join("{" + ", ".join(f"0x{word:X}u" for word in step) + "}" for step in steps),
-    }
+    return (
+        cache
+        | store
+        | {
+            "FEAST_BOARD_NAME": f'"{board.name}"',
+            "FEAST_CLOCK_HZ": f"{board.clock.hz}u",
+            "FEAST_CLOCK_RESET_HZ": f"{board.clock.reset_hz}u",
+            "FEAST_UART_BASE": f"0x{board.uart.base:08X}u",
+            "FEAST_UART_IRQ": f"{board.uart.irq}u",
+            "FEAST_UART_BAUD": f"{board.uart.baud}u",
+            "FEAST_UART_CLOCK_HZ": f"{board.uart.clock_hz}u",
+            "FEAST_UART_BUS_DIVIDER": f"{board.uart.bus_divider}u",
+            "FEAST_RX_RING_BYTES": f"{board.rx_ring_bytes}u",
+            "FEAST_CONNECT": ", ".join(
+                "{" + ", ".join(f"0x{word:X}u" for word in step) + "}" for step in steps
+            ),
+        }
+    )
 
 
 def manifest(board: Board) -> dict[str, Any]:
@@ -71,7 +83,7 @@ def manifest(board: Board) -> dict[str, Any]:
         "vendor": board.vendor,
         "url": board.url,
         "build": {"mcu": board.core, "f_cpu": f"{board.clock.hz}L"},
-        "upload": {"maximum_size": board.flash.bytes, "maximum_ram_size": board.ram.bytes},
+        "upload": {"maximum_size": board.code.bytes, "maximum_ram_size": board.ram.bytes},
         "feast": {
             "machine_flags": machine_flags(board),
             "sources": [
@@ -79,15 +91,20 @@ def manifest(board: Board) -> dict[str, Any]:
                 f"clock/{board.clock.setup}.c",
                 *([f"boot/{board.boot}.c"] if board.boot else []),
             ],
-            "link_sources": ["serial.c", f"uart/{board.uart.family}.c"],
+            "link_sources": [
+                "serial.c",
+                f"uart/{board.uart.family}.c",
+                *(["keep.c", f"flash/{board.store.family}.c"] if board.store else []),
+            ],
             "link_defines": {
                 "LINK_FRAME_BYTES": f"{board.link.frame_bytes}u",
                 "LINK_RESULT_WINDOW": f"{board.link.window}u",
                 "LINK_RESULTS_PER_FRAME": f"{board.link.results}u",
+                **({"LINK_STORE_BYTES": f"{board.store.slot_bytes}u"} if board.store else {}),
             },
             "symbols": {
-                "feast_flash_origin": f"0x{board.flash.origin:08X}",
-                "feast_flash_bytes": str(board.flash.bytes),
+                "feast_flash_origin": f"0x{board.code.origin:08X}",
+                "feast_flash_bytes": str(board.code.bytes),
                 "feast_ram_origin": f"0x{board.ram.origin:08X}",
                 "feast_ram_bytes": str(board.ram.bytes),
                 "feast_stack_bytes": str(board.stack_bytes),

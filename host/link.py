@@ -253,7 +253,7 @@ class Link:
         self._in_step = True
 
     def keep_state(self) -> int:
-        """Let the device keep its learned state over a loss of power; returns how often it has done so."""
+        """Let the device keep its learned state over a loss of power; returns how many it has kept."""
         with self._at_rest() as questions:
             return questions.keep()
 

@@ -29,6 +29,10 @@ _SIGNALS: Final = (
 _FEATURE: Final = np.dtype([("threshold", "<i4"), ("wins", "<u4")])
 _UPLOADS: Final = 3
 _NO_MEMORY: Final = "device has no memory to keep a state over a loss of power: save it to a file instead"
+_NOT_TAKEN: Final = (
+    "the device's memory did not take the state: what was kept before is still there; check its supply "
+    "and try again, or save the state to a file"
+)
 
 Words = npt.NDArray[np.uint16]
 
@@ -153,7 +157,7 @@ class Questions:
                     ) from None
 
     def keep(self) -> int:
-        """Keep the learned state over a loss of power; returns how often that was done."""
+        """Keep the learned state over a loss of power; returns how many states were kept so far."""
         if not self._hello.keeps:
             raise FeastError(_NO_MEMORY)
         return int(self._answer(wire.KEEP, wire.STATE_ID)["kept"])
@@ -217,6 +221,8 @@ def _check(frame: Frame) -> None:
         raise LinkError("device has restarted: what it had learned since is lost, run again")
     if code == wire.ERROR_STATE.value:
         raise _NotAcceptedError(refusal_text(frame.fields))
+    if code == wire.ERROR_KEEP.value:
+        raise FeastError(_NOT_TAKEN)
     if code == wire.ERROR_UNSUPPORTED.value:
         learning = frame.fields["detail"] in (wire.WRITE_STATE.code, wire.ADOPT.code)
         raise FeastError(NO_LEARNING if learning else _NO_MEMORY)

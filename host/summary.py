@@ -233,7 +233,7 @@ def _device_section(run: DeviceRun) -> Section:
             "counted in the emulator; not cycles",
         ),
         Fact("slowest event", count(run.instructions_max), "instructions"),
-        Fact("flash", f"{count(run.flash_bytes)} bytes", f"of {count(board.flash.bytes)}"),
+        Fact("flash", f"{count(run.flash_bytes)} bytes", f"of {count(board.code.bytes)}"),
         Fact("RAM", f"{count(run.ram_bytes)} bytes", f"of {count(board.ram.bytes)}, stack not included"),
         Fact("stack", f"{count(run.stack_bytes)} bytes", "high-water mark"),
     )

@@ -10,11 +10,11 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from codegen.board_schema import Boot, ClockSetup, UartFamily
+from codegen.board_schema import Boot, ClockSetup, StoreFamily, UartFamily
 from codegen.boards import Board, Region, RegisterWrite, get_board, load_boards, read_boards
 from codegen.errors import FeastError
 from codegen.resources import resource
-from host.board_files import PLATFORM, render_board_files, stale_files
+from host.board_files import PLATFORM, manifest, render_board_files, stale_files
 
 RUNTIME = resource("firmware") / "platforms" / PLATFORM / "runtime"
 GOOD: dict[str, Any] = {
@@ -30,6 +30,9 @@ GOOD: dict[str, Any] = {
     "qemu": {"machine": "some-machine", "tick_hz": 64_000_000},
     "verified": "emulated",
 }
+
+
+STORE = {"origin": 0x3_8000, "slot": "16K", "page": "4K"}
 
 
 def read(tmp_path: Path, **entries: Any) -> dict[str, Board]:
@@ -78,6 +81,21 @@ def test_sizes_defaults_and_steps_are_read(tmp_path: Path) -> None:
     assert board.connect == (RegisterWrite(0x4000_0010, 0, 3, 0, "on"),)
 
 
+def test_a_store_lies_behind_the_code(tmp_path: Path) -> None:
+    """Plan, linker and PlatformIO's size check all see the flash without it."""
+    board = read(tmp_path, mine={**GOOD, "store": {"family": "nrf", **STORE}})["mine"]
+    assert board.store and board.store.slot_bytes == 16 * 1024
+    assert board.code == Region(board.flash.origin, 0x3_8000)
+    assert board.model_flash_bytes == 0x3_8000 - board.firmware_flash_bytes
+    told = manifest(board)
+    assert told["upload"]["maximum_size"] == 0x3_8000
+    assert told["feast"]["symbols"]["feast_flash_bytes"] == str(0x3_8000)
+    assert told["feast"]["link_defines"]["LINK_STORE_BYTES"] == "16384u"
+    for known in load_boards().values():
+        assert known.store is None or known.code.end <= known.store.origin
+        assert known.store is None or known.store.origin + 2 * known.store.slot_bytes <= known.flash.end
+
+
 @pytest.mark.parametrize(
     ("path", "value", "complaint"),
     [
@@ -105,6 +123,29 @@ def test_sizes_defaults_and_steps_are_read(tmp_path: Path) -> None:
         ("program", {"pyocd": "nrf52", "usb": ["1366"]}, "program.usb.0: .*got '1366'"),
         ("program", {"openocd": ["; shutdown"]}, "program.openocd.0: .*got '; shutdown'"),
         ("boot", "rp2041", "boot: .*got 'rp2041'"),
+        ("store", {"family": "nvm", **STORE}, "store.family: .*got 'nvm'"),
+        ("store", {"family": "nrf", **STORE, "page": 3000}, "store: page must be a power of two, got 3000"),
+        (
+            "store",
+            {"family": "nrf", **STORE, "slot": "5K"},
+            "store: origin and slot must be whole pages of 4096",
+        ),
+        (
+            "store",
+            {"family": "nrf", **STORE, "origin": 0x3_8800},
+            "store: origin and slot must be whole pages",
+        ),
+        (
+            "store",
+            {"family": "nrf", **STORE, "slot": "20K"},
+            "store: two slots of 20480 .* do not lie in the flash",
+        ),
+        (
+            "store",
+            {"family": "nrf", **STORE, "origin": 0x5_0000},
+            "store: two slots .* do not lie in the flash",
+        ),
+        ("store", {"family": "nrf", **STORE, "origin": 0x2000}, "store: leaves no flash for the code"),
         ("rx_ring", 1000, "rx_ring must be a power of two, got 1000"),
         ("connect", [{"register": 4, "set": 1}], "connect.0.note: field required"),
         ("qemu", None, "verified: emulated needs a qemu machine"),
@@ -176,8 +217,11 @@ def test_boards_are_verified_as_far_as_anything_here_ran_them() -> None:
     assert all(boards[name].verified == "built" and boards[name].program for name in REAL)
 
 
+DRIVERS = (("uart", UartFamily), ("clock", ClockSetup), ("boot", Boot), ("flash", StoreFamily))
+
+
 def test_every_driver_is_a_choice_and_every_choice_has_a_driver() -> None:
-    for folder, choices in (("uart", UartFamily), ("clock", ClockSetup), ("boot", Boot)):
+    for folder, choices in DRIVERS:
         assert {path.stem for path in (RUNTIME / folder).glob("*.c")} == set(get_args(choices))
 
 

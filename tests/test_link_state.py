@@ -86,7 +86,7 @@ def many(build: Callable[..., FakeDevice]) -> FakeDevice:
 
 @pytest.fixture(scope="module")
 def keeping(build: Callable[..., FakeDevice]) -> FakeDevice:
-    return build(LINK_STORE="1")
+    return build(LINK_STORE_BYTES="1024u")
 
 
 class TestSignals:
@@ -225,6 +225,39 @@ class TestKeeping:
             link = link_to(keeping)
             assert self.learned(keeping) == count
         assert kept >= 3
+
+    def test_what_is_kept_already_is_not_written_again(self, keeping: FakeDevice) -> None:
+        """A host that asks again because the first answer took long costs no wear."""
+        keeping.lib.fake_store_power(0, 0)
+        self.learn(link_to(keeping), 55)
+        kept = link_to(keeping).keep_state()
+        keeping.lib.fake_store_power(0, 0)
+        assert link_to(keeping).keep_state() == kept
+        assert keeping.lib.fake_store_operations() == 0
+        self.learn(link_to(keeping), 56)
+        assert link_to(keeping).keep_state() == kept + 1
+
+    def test_a_memory_that_does_not_take_it(self, keeping: FakeDevice) -> None:
+        keeping.lib.fake_store_power(0, 0)
+        self.learn(link_to(keeping), 70)
+        link_to(keeping).keep_state()
+        self.learn(link_to(keeping), 71)
+        keeping.lib.fake_store_power(1, 0)
+        with pytest.raises(FeastError, match="did not take the state: what was kept before is still there"):
+            link_to(keeping).keep_state()
+        keeping.lib.fake_store_power(0, 0)
+        keeping.boot()
+        assert self.learned(keeping) == 70
+
+    @pytest.mark.parametrize("defines", [{"LINK_STORE_BYTES": "32u"}, {"FEAST_LEARNING": "0"}])
+    def test_a_state_that_a_slot_does_not_hold(
+        self, build: Callable[..., FakeDevice], defines: dict[str, str]
+    ) -> None:
+        """The build goes through, and says that it keeps nothing."""
+        link = link_to(build(**{"LINK_STORE_BYTES": "1024u", **defines}))
+        assert not link.hello.keeps
+        with pytest.raises(FeastError, match="has no memory to keep a state"):
+            link.keep_state()
 
     def test_the_power_fails_at_every_operation(self, keeping: FakeDevice) -> None:
         keeping.lib.fake_store_power(0, 0)

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,19 +27,32 @@ WRITE = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint32)
 
 
 class Registers:
-    """A driver compiled for the host. ``words`` holds register values; ``on_read`` and ``on_write`` by
-    address stand for what hardware does; ``log`` lists every write."""
+    """A driver compiled for the host, once in a folder.
 
-    def __init__(self, source: str, board: Board, folder: Path) -> None:
+    ``words`` holds register values; ``on_read`` and ``on_write`` by address stand for what hardware does;
+    ``log`` lists every write.
+    """
+
+    def __init__(
+        self,
+        source: str | list[str],
+        board: Board,
+        folder: Path,
+        defines: Mapping[str, str] = {},
+        include: Sequence[Path] = (),
+    ) -> None:
         macros = "".join(f"#define {name} {value}\n" for name, value in header(board).items())
         (folder / "board.h").write_text(macros, encoding="utf-8")
         library = folder / "driver.so"
         flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
         flags += ["-include", str(MOCK / "mmio.h")]  # its guard keeps the real one out
-        includes = [f"-I{path}" for path in (MOCK, folder, RUNTIME)]
-        sources = [RUNTIME / source, MOCK / "mock.c"]
+        flags += [f"-D{name}={value}" for name, value in defines.items()]
+        includes = [f"-I{path}" for path in (MOCK, folder, RUNTIME, *include)]
+        parts = [source] if isinstance(source, str) else source
+        sources = [*(RUNTIME / part for part in parts), MOCK / "mock.c"]
         assert COMPILER
-        subprocess.run([COMPILER, *flags, *includes, *sources, "-o", library], check=True)
+        if not library.exists():
+            subprocess.run([COMPILER, *flags, *includes, *sources, "-o", library], check=True)
         self.library = ctypes.CDLL(str(library))
         self.words: dict[int, int] = {}
         self.on_read: dict[int, Callable[[int], int]] = {}

@@ -10,7 +10,7 @@
      (FEAST_SELECT_THRESHOLD ? FEAST_WIRE_FLAG_THRESHOLD : 0u) |                                       \
      (LINK_RESULT_BYTES == 2u ? FEAST_WIRE_FLAG_WIDE_RESULTS : 0u) |                                   \
      (BATCH_COORDINATE_BYTES == 2u ? FEAST_WIRE_FLAG_WIDE_COORDINATES : 0u) |                         \
-     (LINK_STORE ? FEAST_WIRE_FLAG_KEEPS : 0u))
+     (LINK_KEEPS ? FEAST_WIRE_FLAG_KEEPS : 0u))
 /* Every message but HELLO_REPLY has it at the same place. */
 #define AT_ACK FEAST_WIRE_HEADER_BYTES
 

@@ -140,7 +140,7 @@ static void on_keep(link_t *self)
 {
     if (self->uploading) {
         reply_error(self, FEAST_WIRE_ERROR_UPLOAD, 0);
-    } else if (!LINK_STORE) {
+    } else if (!LINK_KEEPS) {
         reply_error(self, FEAST_WIRE_ERROR_UNSUPPORTED, FEAST_WIRE_KEEP);
     } else if (!store_save(self->feast)) {
         reply_error(self, FEAST_WIRE_ERROR_KEEP, store_kept());

@@ -1,6 +1,6 @@
 #include "store.h"
 
-#if LINK_STORE
+#if LINK_KEEPS
 
 #include <string.h>
 
@@ -8,7 +8,6 @@
 #include "framing.h"
 
 _Static_assert((STORE_UNIT_BYTES & (STORE_UNIT_BYTES - 1u)) == 0u && STORE_UNIT_BYTES >= 4u, "STORE_UNIT_BYTES");
-_Static_assert(FEAST_LEARNING, "only a learning build has a state to keep");
 
 #define MAGIC 0x54534146u /* "FAST" */
 #define AT_BUILD_ID 4u
@@ -73,6 +72,13 @@ uint32_t store_kept(void)
     return number;
 }
 
+static uint16_t kept_word(uint32_t slot, uint32_t index)
+{
+    uint8_t word[2];
+    store_port_read(slot, STORE_HEADER_BYTES + 2u * index, word, sizeof word);
+    return feast_wire_get_u16(word);
+}
+
 bool store_load(feast_t *feast)
 {
     uint32_t number;
@@ -81,15 +87,23 @@ bool store_load(feast_t *feast)
         return false;
     }
     for (uint32_t i = 0; i < FEAST_STATE_WORDS; i++) {
-        uint8_t word[2];
-        store_port_read(slot, STORE_HEADER_BYTES + 2u * i, word, sizeof word);
-        feast_import_word(feast, i, feast_wire_get_u16(word));
+        feast_import_word(feast, i, kept_word(slot, i));
     }
     if (feast_import_finish(feast)) {
         return true;
     }
     feast_init(feast);
     return false;
+}
+
+static bool holds(uint32_t slot, const feast_t *feast)
+{
+    for (uint32_t i = 0; i < FEAST_STATE_WORDS; i++) {
+        if (kept_word(slot, i) != feast_snapshot_word(feast, i)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Byte `at` of the body. */
@@ -132,9 +146,12 @@ bool store_save(const feast_t *feast)
 {
     uint32_t number;
     const uint32_t held = newest(&number);
+    if (held != NO_SLOT && holds(held, feast)) {
+        return true; /* asked again: no wear, no wait */
+    }
     const uint32_t slot = held == 0u ? 1u : 0u;
     number = number + 1u == 0u ? 1u : number + 1u;
-    if (!store_port_erase(slot) || !write_slot(feast, slot, number)) {
+    if (!store_port_erase(slot, STORE_SLOT_BYTES) || !write_slot(feast, slot, number)) {
         return false;
     }
     const slot_t written = inspect(slot);

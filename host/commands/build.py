@@ -77,7 +77,7 @@ def build(
                 "flash_bytes": built.flash_bytes,
                 "ram_bytes": built.ram_bytes,
                 "stack_reserved_bytes": built.stack_bytes,
-                "flash_limit_bytes": target.flash.bytes,
+                "flash_limit_bytes": target.code.bytes,
                 "ram_limit_bytes": target.ram.bytes,
             }
         )
@@ -85,7 +85,7 @@ def build(
     print_facts(
         {
             "firmware": built.elf,
-            "flash": _share(built.flash_bytes, target.flash.bytes),
+            "flash": _share(built.flash_bytes, target.code.bytes),
             "RAM": f"{_share(built.ram_bytes + built.stack_bytes, target.ram.bytes)}, "
             f"{count(built.stack_bytes)} of them for the stack",
         }

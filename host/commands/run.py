@@ -101,7 +101,7 @@ def run(
                 "verdict": "DIFFERENT" if outcome.difference else "bit-exact: every result and all state",
                 "instructions": f"{count(round(outcome.instructions_per_event))} per event, "
                 f"{count(outcome.instructions_max)} at most",
-                "flash": f"{count(outcome.flash_bytes)} of {count(target.flash.bytes)} bytes",
+                "flash": f"{count(outcome.flash_bytes)} of {count(target.code.bytes)} bytes",
                 "RAM": f"{count(outcome.ram_bytes)} of {count(target.ram.bytes)} bytes, "
                 f"and {count(outcome.stack_bytes)} of stack used",
             }

@@ -1,7 +1,7 @@
 /* store_port_* in memory, with a power cut at any operation: what was under way is done in part. */
 #include "store.h"
 
-#if LINK_STORE
+#if LINK_KEEPS
 
 #include <string.h>
 
@@ -44,11 +44,11 @@ static bool powered(uint32_t bytes, uint32_t *part)
     return false;
 }
 
-bool store_port_erase(uint32_t slot)
+bool store_port_erase(uint32_t slot, uint32_t bytes)
 {
     uint32_t part;
-    const bool whole = powered(STORE_SLOT_BYTES, &part);
-    memset(memory[slot], 0xFF, whole ? STORE_SLOT_BYTES : part);
+    const bool whole = powered(bytes, &part);
+    memset(memory[slot], 0xFF, whole ? bytes : part);
     return whole;
 }
 

@@ -72,7 +72,8 @@
 #define FEAST_WIRE_ADOPT_AT_STATE_ID 8u /* u32: CRC-32 of the learned state that was sent */
 #define FEAST_WIRE_ADOPT_BYTES 12u
 
-/* KEEP, sent by the host. Keep the learned state over a loss of power. Answered by STATE_ID. */
+/* KEEP, sent by the host. Keep the learned state over a loss of power. Answered by STATE_ID. Said again,
+ * changes nothing. */
 #define FEAST_WIRE_KEEP 0x0Au
 #define FEAST_WIRE_KEEP_BYTES 8u
 

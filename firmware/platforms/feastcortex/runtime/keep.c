@@ -1,0 +1,40 @@
+/* store_port.h on the flash of the board: two slots one after the other, from FEAST_STORE_ORIGIN on, of
+ * LINK_STORE_BYTES each, in whole pages. */
+#include "store_port.h"
+
+#include <string.h>
+
+#include "flash.h"
+
+_Static_assert(LINK_STORE_BYTES % FEAST_STORE_PAGE_BYTES == 0u, "slots are whole pages");
+_Static_assert(FEAST_STORE_PAGE_BYTES % STORE_UNIT_BYTES == 0u && STORE_UNIT_BYTES % 8u == 0u, "pages are whole units");
+
+static uint32_t slot_address(uint32_t slot)
+{
+    return FEAST_STORE_ORIGIN + slot * LINK_STORE_BYTES;
+}
+
+bool store_port_erase(uint32_t slot, uint32_t bytes)
+{
+    for (uint32_t at = 0; at < bytes; at += FEAST_STORE_PAGE_BYTES) {
+        if (!flash_erase(slot_address(slot) + at)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool store_port_write(uint32_t slot, uint32_t offset, const uint8_t unit[STORE_UNIT_BYTES])
+{
+    uint32_t words[STORE_UNIT_BYTES / 4u];
+    memcpy(words, unit, STORE_UNIT_BYTES);
+    return flash_write(slot_address(slot) + offset, words, STORE_UNIT_BYTES / 4u);
+}
+
+void store_port_read(uint32_t slot, uint32_t offset, uint8_t *bytes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t address = slot_address(slot) + offset + i;
+        bytes[i] = (uint8_t)(mmio_read(address & ~3u) >> (8u * (address & 3u)));
+    }
+}

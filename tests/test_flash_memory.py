@@ -1,0 +1,309 @@
+"""Flash drivers against controllers modelled in Python, with each of their waits stuck in turn."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from codegen.boards import Board, Store, get_board, load_boards
+from host.board_files import manifest
+from tests.link_device import FIRMWARE
+from tests.test_registers import COMPILER, Registers
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler on PATH")
+
+BOARDS = [name for name, board in load_boards().items() if board.store]
+STM32 = [name for name in BOARDS if get_board(name).store.family.startswith("stm32")]  # type: ignore[union-attr]
+BLANK = 0xFFFF_FFFF
+UNIT = 16
+POLLS = 40
+BUSY_POLLS = 5
+KEYS = [0x4567_0123, 0xCDEF_89AB]
+LOCK, START, BUSY = 1 << 31, 1 << 16, 1 << 16
+DATA_CACHE, EMPTY_DATA_CACHE = 1 << 10, 1 << 12
+
+
+class Memory(Registers):
+    """keep.c and a driver on a memory that is full of an old state.
+
+    ``operations``: erases and writes so far; the controller never ends the one numbered `stuck_at`.
+    ``violations``: what no manual allows. ``pages``: addresses of those erased.
+    """
+
+    def __init__(self, board: Board, folder: Path) -> None:
+        assert board.store
+        self.board, self.store = board, board.store
+        self.operations, self.stuck_at = 0, -1
+        self.violations: list[str] = []
+        self.pages: list[int] = []
+        self._busy = 0
+        sources = ["keep.c", f"flash/{board.store.family}.c"]
+        defines = manifest(board)["feast"]["link_defines"] | {"FLASH_POLLS": f"{POLLS}u"}
+        super().__init__(sources, board, folder, defines, [FIRMWARE])
+        for name in ("store_port_erase", "store_port_write"):
+            getattr(self.library, name).restype = ctypes.c_bool
+
+    # --- what the firmware calls ---
+
+    def erase(self, slot: int, size: int) -> bool:
+        return bool(self.library.store_port_erase(slot, size))
+
+    def put_unit(self, slot: int, offset: int, unit: bytes) -> bool:
+        return bool(self.library.store_port_write(slot, offset, unit))
+
+    def get(self, slot: int, offset: int, count: int) -> bytes:
+        data = ctypes.create_string_buffer(count)
+        self.library.store_port_read(slot, offset, data, count)
+        return data.raw
+
+    # --- what the hardware does ---
+
+    def holds(self, address: int) -> bool:
+        return self.board.flash.origin <= address < self.board.flash.end and (
+            self.store.family == "ram" or address >= self.store.origin
+        )
+
+    def _read(self, address: int) -> int:
+        if self.holds(address):
+            self.reads += 1
+            return self.words.get(address, 0x0BAD_0BAD)
+        return super()._read(address)
+
+    def _write(self, address: int, value: int) -> None:
+        if not self.holds(address):
+            super()._write(address, value)
+        elif self._busy:
+            self.violations.append(f"writes {address:#x} while it is busy")
+        else:
+            self.program(address, value)
+
+    def is_busy(self) -> bool:
+        """Counts as a poll."""
+        self._busy -= self._busy > 0
+        return self._busy > 0
+
+    def begin(self) -> bool:
+        """An operation begins; False if it will never end."""
+        self._busy = BUSY_POLLS
+        self.operations += 1
+        if self.operations == self.stuck_at:
+            self._busy = 1 << 30
+        return self.operations != self.stuck_at
+
+    def program(self, address: int, value: int) -> None:
+        """Only clears bits."""
+        self.words[address] = self.words.get(address, 0x0BAD_0BAD) & value
+
+    def blank(self, page: int, size: int) -> None:
+        if not self.holds(page) or page % size:
+            self.violations.append(f"erases {page:#x}")
+        self.pages.append(page)
+        self.words |= dict.fromkeys(range(page, page + size, 4), BLANK)
+
+    def is_shut(self) -> bool:
+        """Nothing can be written by mistake."""
+        return True
+
+
+class Ram(Memory):
+    def program(self, address: int, value: int) -> None:
+        self.words[address] = value  # there is nothing that only clears
+
+
+class Nrf(Memory):
+    READY, CONFIG, ERASEPAGE = 0x4001_E400, 0x4001_E504, 0x4001_E508
+
+    def __init__(self, board: Board, folder: Path) -> None:
+        super().__init__(board, folder)
+        self.on_read[self.READY] = lambda _: int(not self.is_busy())
+        self.on_write[self.ERASEPAGE] = self._erase_page
+
+    def _erase_page(self, address: int) -> None:
+        if self.words.get(self.CONFIG) != 2:
+            self.violations.append("erases though it may not")
+        elif self.begin():
+            self.blank(address, self.store.page_bytes)
+
+    def program(self, address: int, value: int) -> None:
+        if self.words.get(self.CONFIG) != 1:
+            self.violations.append("writes though it may not")
+        elif self.begin():
+            super().program(address, value)
+
+    def is_shut(self) -> bool:
+        return self.words[self.CONFIG] == 0
+
+
+class Stm32(Memory):
+    """Both kinds: ``wide`` are programmed 64 bits at a time."""
+
+    def __init__(self, board: Board, folder: Path) -> None:
+        super().__init__(board, folder)
+        self.wide = self.store.family == "stm32l4"
+        base = 0x4002_2000 if self.wide else 0x4002_3C00
+        self.ACR = base
+        self.KEYR, self.SR, self.CR = (base + at for at in ((8, 16, 20) if self.wide else (4, 12, 16)))
+        self.keys: list[int] = []
+        self.keys_fit = True
+        self.error_at, self.errors = -1, 0
+        self.locked = True
+        self.first: tuple[int, int] | None = None
+        self.words[self.ACR] = DATA_CACHE | 5
+        self.cache_emptied = 0
+        self.on_read[self.SR] = lambda _: BUSY * self.is_busy() | self.errors
+        self.on_read[self.CR] = lambda word: LOCK if self.locked else word & ~(LOCK | START)
+        self.on_write |= {self.KEYR: self._key, self.SR: self._clear}
+        self.on_write |= {self.CR: self._order, self.ACR: self._acr}
+
+    def _key(self, value: int) -> None:
+        self.keys.append(value)
+        if not self.locked:
+            self.violations.append("a key though it is open")
+        self.locked = not (self.keys_fit and self.keys[-2:] == KEYS)
+
+    def _clear(self, value: int) -> None:
+        self.errors &= ~value
+
+    def _acr(self, value: int) -> None:
+        if value & EMPTY_DATA_CACHE:
+            if value & DATA_CACHE:
+                self.violations.append("empties a cache that is on")
+            self.cache_emptied += 1
+
+    def _order(self, value: int) -> None:
+        if self._busy:
+            self.violations.append("writes FLASH_CR while it is busy: the bus would stand still")
+        if self.locked:
+            self.violations.append("an order though it is locked")
+        self.locked = bool(value & LOCK)
+        if value & START and self.begin() and not self._fails():
+            number = value >> 3 & (0xFF if self.wide else 0xF)
+            if self.wide:
+                self.blank(0x0800_0000 + 2048 * (number + 256 * (value >> 11 & 1)), 2048)
+            else:
+                self.blank(0x0800_0000 + 0x2_0000 * (number - 4), 0x2_0000)
+
+    def _fails(self) -> bool:
+        failing = self.operations == self.error_at
+        self.errors |= 0x10 * failing
+        return failing
+
+    def program(self, address: int, value: int) -> None:
+        if self.locked or not self.words.get(self.CR, 0) & 1:
+            self.violations.append("writes though it may not")
+        elif self.wide and self.first is None:
+            self.first = (address, value)
+        else:
+            halves, self.first = (self.first, (address, value)), None
+            if self.begin() and not self._fails():
+                for half in filter(None, halves):
+                    super().program(*half)
+
+    def is_shut(self) -> bool:
+        return self.locked and self.words[self.ACR] == DATA_CACHE | 5
+
+
+MODELS: dict[str, type[Memory]] = {"ram": Ram, "nrf": Nrf, "stm32f4": Stm32, "stm32l4": Stm32}
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Memory]:
+    """A fresh one of the board of that name; its driver is compiled once."""
+    folder = cache(lambda name: tmp_path_factory.mktemp(name))
+    return lambda name: MODELS[store_of(name).family](get_board(name), folder(name))
+
+
+def store_of(name: str) -> Store:
+    store = get_board(name).store
+    assert store
+    return store
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_what_is_written_is_read(name: str, memory: Callable[[str], Memory]) -> None:
+    device, store = memory(name), store_of(name)
+    data = bytes(i * 37 % 256 for i in range(5 * UNIT))
+    for slot in (1, 0):
+        size = store.page_bytes + UNIT
+        begin, pages = store.origin + slot * store.slot_bytes, -(-size // store.page_bytes)
+        if pages * store.page_bytes > store.slot_bytes:
+            size, pages = store.page_bytes, 1
+        device.pages.clear()
+        assert device.erase(slot, size)
+        if store.family != "ram":
+            assert device.pages == [begin + i * store.page_bytes for i in range(pages)], "no more than asked"
+        assert device.get(slot, 0, 64) == b"\xff" * 64
+        assert device.is_shut()
+        for at in range(0, len(data), UNIT):
+            assert device.put_unit(slot, at, data[at : at + UNIT])
+            assert device.is_shut()
+        assert device.get(slot, 3, 50) == data[3:53]
+        assert device.get(slot, len(data), 8) == b"\xff" * 8
+    assert device.get(1, 0, len(data)) == data, "one slot does not touch the other"
+    assert not device.violations
+
+
+@pytest.mark.parametrize("name", [name for name in BOARDS if store_of(name).family != "ram"])
+def test_a_controller_that_never_ends_is_given_up(name: str, memory: Callable[[str], Memory]) -> None:
+    """In each of its operations, in bounded time, and whatever comes next is refused as well."""
+    for stuck_at in range(1, 6):
+        device = memory(name)
+        device.stuck_at = stuck_at
+        done = device.erase(0, 1)
+        for at in range(4):
+            before = device.reads
+            done = done and device.put_unit(0, UNIT * at, bytes(UNIT))
+            assert device.reads - before < 8 * (POLLS + 10)
+        assert not done
+        before = device.reads
+        assert not device.erase(0, 1) and not device.put_unit(0, 0, bytes(UNIT))
+        assert device.reads - before < 8 * (POLLS + 10)
+        assert device.operations == stuck_at, "it is left alone"
+        assert not device.violations
+
+
+@pytest.mark.parametrize("name", STM32)
+class TestStm32:
+    def test_an_error_is_told_and_does_not_last(self, name: str, memory: Callable[[str], Memory]) -> None:
+        device = memory(name)
+        assert isinstance(device, Stm32)
+        device.error_at = 1
+        assert not device.erase(0, 1)
+        assert device.is_shut()
+        device.error_at = 3
+        assert device.erase(0, 1)
+        assert not device.put_unit(0, 0, bytes(UNIT))
+        assert device.is_shut()
+        assert device.put_unit(0, UNIT, bytes(UNIT))
+        assert not device.violations
+
+    def test_keys_that_do_not_fit(self, name: str, memory: Callable[[str], Memory]) -> None:
+        device = memory(name)
+        assert isinstance(device, Stm32)
+        device.keys_fit = False
+        assert not device.erase(0, 1) and not device.put_unit(0, 0, bytes(UNIT))
+        assert device.operations == 0
+        assert device.get(0, 0, 4) == b"\xad\x0b\xad\x0b"
+
+    def test_the_data_cache_forgets_what_was_there(self, name: str, memory: Callable[[str], Memory]) -> None:
+        device = memory(name)
+        assert isinstance(device, Stm32)
+        assert device.erase(0, 1) and device.put_unit(0, 0, bytes(UNIT))
+        assert device.cache_emptied == 2
+        assert device.words[device.ACR] == DATA_CACHE | 5
+        device.words[device.ACR] = 5  # one that is off stays off
+        assert device.put_unit(0, UNIT, bytes(UNIT))
+        assert device.words[device.ACR] == 5
+
+
+def test_the_model_notices_what_a_driver_may_not_do(memory: Callable[[str], Memory]) -> None:
+    """Planted: writes without permission change nothing and are told."""
+    for name in ("nrf52840dk", "nucleo_f446re", "b_l475e_iot01a"):
+        device, origin = memory(name), store_of(name).origin
+        device._write(origin, 0)
+        assert device.violations
+        assert device.get(0, 0, 4) == b"\xad\x0b\xad\x0b"

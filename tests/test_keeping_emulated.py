@@ -1,0 +1,99 @@
+"""A learned state kept by the real firmware: found after a reset, also one that comes while it is kept.
+
+mps2_an386 has a stand-in for flash, memory that a reset leaves alone; bbcmicrobit has the flash controller of
+the nRF51, which QEMU models.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from codegen import wire
+from codegen.boards import get_board
+from codegen.model import Model, save_model
+from codegen.options import Options
+from host.build import build, prepare_project
+from host.cli import execute
+from host.device import emit_for_board
+from host.emulator import Emulator, emulate
+from host.learned import words_of
+from host.link import Link, open_link
+from tests.firmware_project import needs_compiler, needs_emulator
+from tests.networks import make_events, make_model
+
+pytestmark = [pytest.mark.firmware, needs_compiler, needs_emulator]
+
+NAMES = ("mps2_an386", "bbcmicrobit")
+CONNECT_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return make_model(neurons=12, radius=2)
+
+
+@pytest.fixture(scope="module")
+def elfs(tmp_path_factory: pytest.TempPathFactory, model: Model) -> dict[str, Path]:
+    project = tmp_path_factory.mktemp("keeping") / "firmware"
+    prepare_project(project)
+    found = {}
+    for name in NAMES:
+        emit_for_board(model, get_board(name), Options(learning=True), project)
+        found[name] = build(get_board(name), project).elf
+    return found
+
+
+def link_to(emulator: Emulator) -> Link:
+    return open_link(emulator.url, connect_s=CONNECT_S)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_learned_is_there_after_a_reset(
+    name: str, elfs: dict[str, Path], model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_model(model, tmp_path / "model.npz")
+    with emulate(get_board(name), elfs[name]) as emulator:
+        keep = ["state", "--port", emulator.url, "--keep", "--json", "--model", str(tmp_path / "model.npz")]
+        original = wire.snapshot_digest(words_of(model))
+        for times in (1, 2, 3):
+            with link_to(emulator) as link:
+                learned = link.run(make_events(700, seed=times), learning=True, initialise=False).state_id
+            assert execute(keep) == 0
+            said = json.loads(capsys.readouterr().out)
+            assert said["kept"] == times
+            with link_to(emulator) as link:
+                link.run(make_events(300), learning=True, initialise=False)
+                assert link.hello.state_id != learned
+            emulator.reset()
+            with link_to(emulator) as link:
+                assert link.hello.keeps
+                assert link.hello.state_id == learned != original
+                assert wire.snapshot_digest(link.read_state()) == learned
+
+
+def test_a_reset_in_the_middle_leaves_the_old_state_or_the_new_one(tmp_path: Path) -> None:
+    """57 KB, some milliseconds of writing; the reset comes later and later, until after the answer."""
+    board, model = get_board("mps2_an386"), make_model(neurons=120, radius=7)
+    prepare_project(tmp_path / "firmware")
+    emit_for_board(model, board, Options(learning=True), tmp_path / "firmware")
+    with emulate(board, build(board, tmp_path / "firmware").elf) as emulator:
+        with link_to(emulator) as link:
+            old = link.run(make_events(20), learning=True).state_id
+            began = time.monotonic()
+            assert link.keep_state() == 1
+            took_s = time.monotonic() - began
+        for attempt in range(16):
+            with link_to(emulator) as link:
+                assert link.hello.state_id == old
+                new = link.run(make_events(20, seed=attempt), learning=True, initialise=False).state_id
+                link._port.write(link._sender.encode(wire.KEEP, run=link.hello.last_run, received=0))
+                time.sleep(took_s * attempt / 12)
+                emulator.reset()
+            with link_to(emulator) as link:
+                assert link.hello.state_id in (old, new)
+                assert wire.snapshot_digest(link.read_state()) == link.hello.state_id
+                old = link.hello.state_id
