@@ -269,7 +269,7 @@ def _agreement(
     twin.reset()
     if twin.lower is None:
         return _layer_agreement(model, quant, reference, twin, events)
-    given = feature_events(events, twin.lower.step(events))
+    given = feature_events(twin.placed(events), twin.lower.step(events))
     _, layer = _layer_agreement(model, quant, reference, twin, given)
     reference.reset()
     twin.reset()

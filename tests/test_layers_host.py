@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from codegen.boards import get_board
 from codegen.errors import FeastError
+from codegen.filters import Filters
 from codegen.model import Hyperparameters, Model, Sensor, load_model, save_model
 from codegen.options import Options
 from codegen.plan import make_plan
@@ -66,9 +67,17 @@ def test_another_sensor_is_refused(lower: Model) -> None:
         train(open_source("sim:planes?count=1"), UPPER, lower=lower)
 
 
-def test_verify_measures_the_layers_given_the_same_winners() -> None:
+@pytest.mark.parametrize("downsample", [0, 1])
+def test_verify_measures_the_layers_given_the_same_winners(downsample: int) -> None:
+    """In pixels of the network, where filters in front of it make them larger."""
     model = small_stack()
-    streams = [EventStream(make_events(2000, SENSOR, seed), SENSOR, str(seed), None) for seed in range(2)]
+    camera = SENSOR
+    if downsample:
+        assert model.lower is not None
+        camera = Sensor(2 * SENSOR.width, 2 * SENSOR.height)
+        filters = Filters(camera, downsample_shift=downsample)
+        model = replace(model, lower=replace(model.lower, filters=filters))
+    streams = [EventStream(make_events(2000, camera, seed), camera, str(seed), None) for seed in range(2)]
     report = verify(model, streams)
     assert report.mismatches == 0 and report.events == 8000
     assert report.agreement.compared == 4000
