@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from codegen import qformat, wire
 from codegen.boards import Board, Kernel
+from codegen.bounds import weight_energy
 from codegen.errors import FeastError
 from codegen.filters import Filters
 from codegen.layout import VECTOR, make_layout, pack_weights
@@ -88,7 +89,7 @@ class Plan:
     row_vectors: tuple[int, ...]
     """Where in a patch row the vector kernel's copies start; the last ones overlap."""
     surface_bits: int
-    max_energy: int
+    weight_energy: int
     dead_octaves: int
     window_events: int
     octave_q8: int
@@ -270,7 +271,7 @@ def _lay_out(
         vectors=layout.vectors,
         row_vectors=tuple(min(at, params.side - VECTOR) for at in range(0, params.side, VECTOR)),
         surface_bits=quant.surface_bits,
-        max_energy=qformat.MAX_ENERGY,
+        weight_energy=weight_energy(quant, stored, options),
         dead_octaves=qformat.DEAD_OCTAVES,
         window_events=qformat.WINDOW_EVENTS,
         octave_q8=quant.octave_q8,

@@ -25,8 +25,8 @@ LEARNING_ALARMS = {
     "return sum + factor * feast_lane0(a);",
     "return sum + factor * feast_lane1(a);",
     "return sum + feast_lane0(a) * feast_lane0(b) + feast_lane1(a) * feast_lane1(b);",
-    "const int32_t cosine_q28 = mulh((dot >> 1) * ((int32_t)1 << norm.k), inverse);",
-    "const int32_t gain = (mulh(FEAST_ETA_Q32 + 16 * extra_q28, inverse)",
+    "const int32_t cosine_q28 = mulh(feast_asr(dot, 1u) * (int32_t)patch_scale, inverse);",
+    "const uint32_t dither = x >> (32u - bits);",
     "const int32_t lost_q30 = 4 * (one_q28 - norm2_q28 + mulh(FEAST_TWICE_ETA_Q32, norm2_q28 - cosine_q28));",
 }
 """Statements whose bounds relate weights to their norm, which EVA does not follow; docs/proofs.md argues."""

@@ -38,7 +38,7 @@ FAULTS = [
     ("src/feast.c", "self->outside++", "self->border++", "counter of border"),
     ("src/feast.c", "phase + ((uint32_t)elapsed_us << 8)", "phase + ((uint32_t)elapsed_us << 7)", "phase"),
     ("src/feast_learn.c", "- growth_q28 + extra_q28", "- growth_q28", "weight"),
-    ("src/feast_learn.c", "raised > FEAST_UNIT ? FEAST_UNIT : raised", "raised + 1", "threshold of feature"),
+    ("src/feast_learn.c", " + FEAST_DELTA_I_Q30;", " + FEAST_DELTA_I_Q30 + 1;", "threshold of feature"),
     ("src/feast_learn.c", "1664525u", "1664527u", "weight|dither"),
     ("src/feast_readout.c", "+= row[i]", "+= row[i] + (x == 0u)", "score of class"),
     ("src/feast_readout.c", "self->scored = true", "self->scored = false", "scored flag"),

@@ -15,7 +15,7 @@
 #define FEAST_SPAN_TICKS 2000u /* how long the last event of a cell counts */
 #define FEAST_STAMP_REACH (65535u - FEAST_SPAN_TICKS) /* ticks a row of stamps covers beyond that */
 
-_Static_assert(FEAST_SPAN_TICKS >= 1u && FEAST_SPAN_TICKS <= 32768u, "stamps are 16 bits");
+static_assert(FEAST_SPAN_TICKS >= 1u && FEAST_SPAN_TICKS <= 32768u, "stamps are 16 bits");
 
 /* Whether an event reaches the network; it must be on the camera and no earlier than the one before. */
 bool feast_filter_passes(feast_t *self, const feast_event_t *event);

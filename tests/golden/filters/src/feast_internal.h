@@ -25,7 +25,6 @@
 #define FEAST_WEIGHT_WORDS (FEAST_BANKS * FEAST_BLOCKS * FEAST_BLOCK_WORDS)
 
 #define FEAST_SURFACE_BITS 14u
-#define FEAST_SURFACE_MAX (((uint32_t)1 << FEAST_SURFACE_BITS) - 1u)
 #define FEAST_DEAD_OCTAVES 15u
 #define FEAST_MANTISSAS 256u
 #define FEAST_OCTAVE_Q8 887228u /* tau * ln 2 = 3465.734375 us */
@@ -33,10 +32,16 @@
 #define FEAST_WINDOW_EVENTS 1024u
 #define FEAST_NONE UINT32_MAX /* no feature won */
 
-/* The bounds that keep every accumulator in 32 bits (docs/numerics.md section 9). */
-static_assert((uint64_t)FEAST_DIMS * FEAST_SURFACE_MAX * FEAST_SURFACE_MAX <= 4227858432u,
-              "context norm must fit 16 bits");
+/* The bounds that keep every sum, product and shift in its type, given that |sum of a_i * b_i| is at most
+ * sqrt(sum of a_i^2 * sum of b_i^2): docs/numerics.md section 9. */
+#define FEAST_SURFACE_MAX (((uint64_t)1 << FEAST_SURFACE_BITS) - 1u)
+#define FEAST_CONTEXT_ENERGY (FEAST_DIMS * FEAST_SURFACE_MAX * FEAST_SURFACE_MAX) /* most that squares of a context sum up to */
+#define FEAST_WEIGHT_ENERGY 1073756494u /* most that squares of a feature's weights sum up to */
+static_assert(FEAST_SURFACE_BITS >= 8u && FEAST_SURFACE_BITS <= 14u, "shifts of a norm must be at most 8");
+static_assert(FEAST_CONTEXT_ENERGY <= UINT32_MAX, "squares of a context must fit 32 bits");
+static_assert(FEAST_CONTEXT_ENERGY * FEAST_WEIGHT_ENERGY < (uint64_t)1 << 62, "dot products must fit 32 bits");
 static_assert(FEAST_OCTAVE_Q8 >= 1024u && FEAST_OCTAVE_Q8 < 0x80000000u, "octave length out of range");
+static_assert((FEAST_OCTAVE_Q8 - 1u) * (uint64_t)FEAST_FRACTION_FACTOR < (uint64_t)FEAST_MANTISSAS << 32, "fractions index the table");
 static_assert(FEAST_FEATURES <= 32767u, "feature ids must fit int16_t");
 static_assert((size_t)offsetof(feast_t, surface) % 8u == 0u, "surface rows must lie at multiples of 8");
 /* cppcheck-suppress misra-c2012-10.1 ; asks the compiler about this very shift */

@@ -68,8 +68,8 @@ void feast2_learn_hit(feast2_t *self, uint32_t feature, const feast2_patch_t *pa
     const feast2_factors_t factors = update_factors(self, dot, norm, self->norm2[feature]);
     self->norm2[feature] = feast2_move(self->weights, feature, patch, factors);
 
-    const int32_t raised = self->thresholds[feature] + FEAST2_DELTA_I_Q30;
-    self->thresholds[feature] = raised > FEAST2_UNIT ? FEAST2_UNIT : raised;
+    int32_t *threshold = &self->thresholds[feature];
+    *threshold = *threshold > FEAST2_UNIT - FEAST2_DELTA_I_Q30 ? FEAST2_UNIT : *threshold + FEAST2_DELTA_I_Q30;
 }
 
 void feast2_learn_miss(feast2_t *self, uint32_t bank)

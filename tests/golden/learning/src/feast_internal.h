@@ -26,7 +26,6 @@
 #define FEAST_WEIGHT_WORDS (FEAST_BANKS * FEAST_BLOCKS * FEAST_BLOCK_WORDS)
 
 #define FEAST_SURFACE_BITS 14u
-#define FEAST_SURFACE_MAX (((uint32_t)1 << FEAST_SURFACE_BITS) - 1u)
 #define FEAST_DEAD_OCTAVES 15u
 #define FEAST_MANTISSAS 256u
 #define FEAST_OCTAVE_Q8 887228u /* tau * ln 2 = 3465.734375 us */
@@ -40,11 +39,25 @@
 #define FEAST_DELTA_E_Q30 3221225
 #define FEAST_LEARNING_SHIFT 16u
 
-/* The bounds that keep every accumulator in 32 bits (docs/numerics.md section 9). */
-static_assert((uint64_t)FEAST_DIMS * FEAST_SURFACE_MAX * FEAST_SURFACE_MAX <= 4227858432u,
-              "context norm must fit 16 bits");
+/* The bounds that keep every sum, product and shift in its type, given that |sum of a_i * b_i| is at most
+ * sqrt(sum of a_i^2 * sum of b_i^2): docs/numerics.md section 9. */
+#define FEAST_SURFACE_MAX (((uint64_t)1 << FEAST_SURFACE_BITS) - 1u)
+#define FEAST_CONTEXT_ENERGY (FEAST_DIMS * FEAST_SURFACE_MAX * FEAST_SURFACE_MAX) /* most that squares of a context sum up to */
+#define FEAST_WEIGHT_ENERGY 1082130432u /* most that squares of a feature's weights sum up to */
+static_assert(FEAST_SURFACE_BITS >= 8u && FEAST_SURFACE_BITS <= 14u, "shifts of a norm must be at most 8");
+static_assert(FEAST_CONTEXT_ENERGY <= UINT32_MAX, "squares of a context must fit 32 bits");
+static_assert(FEAST_CONTEXT_ENERGY * FEAST_WEIGHT_ENERGY < (uint64_t)1 << 62, "dot products must fit 32 bits");
 static_assert(FEAST_OCTAVE_Q8 >= 1024u && FEAST_OCTAVE_Q8 < 0x80000000u, "octave length out of range");
+static_assert((FEAST_OCTAVE_Q8 - 1u) * (uint64_t)FEAST_FRACTION_FACTOR < (uint64_t)FEAST_MANTISSAS << 32, "fractions index the table");
 static_assert(FEAST_FEATURES <= 32767u, "feature ids must fit int16_t");
+static_assert(FEAST_WEIGHT_FRACTION <= 15u, "weights must fit 16 bits");
+static_assert(FEAST_WEIGHT_ENERGY < (uint32_t)2 << (2u * FEAST_WEIGHT_FRACTION), "norm of a feature must be about 1");
+static_assert(FEAST_ETA_Q32 > 0 && FEAST_ETA_Q32 <= 429496730, "eta must be at most 0.1");
+static_assert(FEAST_TWICE_ETA_Q32 > 0 && FEAST_TWICE_ETA_Q32 <= 2 * FEAST_ETA_Q32, "2 eta must be at most 0.2");
+static_assert(FEAST_DELTA_I_Q30 >= 0 && FEAST_DELTA_I_Q30 <= FEAST_UNIT, "delta_i must be at most 1");
+static_assert(FEAST_DELTA_E_Q30 >= 0 && FEAST_DELTA_E_Q30 <= FEAST_UNIT, "delta_e must be at most 1");
+static_assert(FEAST_LEARNING_SHIFT >= 1u && FEAST_LEARNING_SHIFT <= 16u, "dithered shifts must be 7 to 31");
+static_assert((uint64_t)FEAST_ETA_Q32 * 5u < (uint64_t)1 << (48u - FEAST_LEARNING_SHIFT), "decay must fit 16 bits");
 static_assert((size_t)offsetof(feast_t, surface) % 8u == 0u, "surface rows must lie at multiples of 8");
 static_assert((size_t)offsetof(feast_t, weights) % 8u == 0u, "weights must lie at a multiple of 8");
 /* cppcheck-suppress misra-c2012-10.1 ; asks the compiler about this very shift */

@@ -68,8 +68,8 @@ void feast_learn_hit(feast_t *self, uint32_t feature, const feast_patch_t *patch
     const feast_factors_t factors = update_factors(self, dot, norm, self->norm2[feature]);
     self->norm2[feature] = feast_move(self->weights, feature, patch, factors);
 
-    const int32_t raised = self->thresholds[feature] + FEAST_DELTA_I_Q30;
-    self->thresholds[feature] = raised > FEAST_UNIT ? FEAST_UNIT : raised;
+    int32_t *threshold = &self->thresholds[feature];
+    *threshold = *threshold > FEAST_UNIT - FEAST_DELTA_I_Q30 ? FEAST_UNIT : *threshold + FEAST_DELTA_I_Q30;
 }
 
 void feast_learn_miss(feast_t *self, uint32_t bank)
