@@ -23,6 +23,8 @@ NARROW_FEATURES: Final = 250
 """Up to this many features a result travels as one byte: 0..249 a feature, 255..251 the codes -1..-5."""
 NARROW_SIDE: Final = 256
 """Up to this sensor side a coordinate travels as one byte."""
+NO_LABEL: Final = 0xFFFF
+"""In place of the index of a class: no feature has won yet, or there are no classes."""
 MAX_EVENT_BYTES: Final = 9
 """Five bytes of time step and polarity, two of each wide coordinate."""
 
@@ -202,6 +204,13 @@ COUNTERS_NOW: Final = Message(
     "host",
     "How is the run going? Answered by COUNTERS_REPLY.",
 )
+SCORES: Final = Message(
+    "SCORES",
+    0x0C,
+    "host",
+    "How do the classes stand? Answered by SCORES_REPLY, in as many as it takes.",
+    (Field("first", "u16", "class to begin with"),),
+)
 HELLO_REPLY: Final = Message(
     "HELLO_REPLY",
     0x81,
@@ -220,6 +229,7 @@ HELLO_REPLY: Final = Message(
         Field("neurons", "u16", "features per bank"),
         Field("radius", "u8", "of the patch"),
         Field("banks", "u8", "1, or 2 with separate polarities"),
+        Field("classes", "u16", "classes it keeps scores of; 0: it was built without"),
         Field("rx_bytes", "u32", "receive buffer: bytes the host may have in flight"),
         Field("frame_bytes", "u16", "longest frame it takes: header to CRC, before COBS"),
         Field("results_per_frame", "u16", "most results in one RESULTS"),
@@ -256,6 +266,7 @@ DONE: Final = Message(
         Field("result_digest", "u32", "CRC-32 of all results as 16-bit words"),
         Field("snapshot_digest", "u32", "CRC-32 of the whole state after the run"),
         Field("state_id", "u32", "CRC-32 of the learned state after the run"),
+        Field("label", "u16", "class with the largest score, or NO_LABEL"),
         Field("ticks_total", "u64", "ticks spent in feast_step"),
         Field("ticks_max", "u32", "most ticks of one call"),
         Field("stack_used", "u32", "deepest stack use since reset, bytes"),
@@ -314,6 +325,18 @@ COUNTERS_REPLY: Final = Message(
         *(Field(name, "u32", meaning) for name, meaning in COUNTERS),
     ),
 )
+SCORES_REPLY: Final = Message(
+    "SCORES_REPLY",
+    0x8C,
+    "device",
+    "Scores of some of the classes since the run began. `received` tells at which event.",
+    (
+        _ACK,
+        Field("first", "u16", "its first class"),
+        Field("label", "u16", "class with the largest score of all, or NO_LABEL"),
+    ),
+    tail="scores: i64 of each class",
+)
 ERROR: Final = Message(
     "ERROR",
     0xFF,
@@ -328,8 +351,9 @@ HELLO_REPLY_PREFIX: Final = Message(
 """What can be read of the HELLO_REPLY of any version."""
 
 MESSAGES: Final = (
-    *(HELLO, START, EVENTS, POLL, END, SIGNALS, READ_STATE, WRITE_STATE, ADOPT, KEEP, COUNTERS_NOW),
-    *(HELLO_REPLY, CREDIT, RESULTS, DONE, SIGNALS_REPLY, STATE, STATE_ID, COUNTERS_REPLY, ERROR),
+    *(HELLO, START, EVENTS, POLL, END, SIGNALS, READ_STATE, WRITE_STATE, ADOPT, KEEP, COUNTERS_NOW, SCORES),
+    *(HELLO_REPLY, CREDIT, RESULTS, DONE, SIGNALS_REPLY, STATE, STATE_ID, COUNTERS_REPLY, SCORES_REPLY),
+    ERROR,
 )
 BY_CODE: Final = {message.code: message for message in MESSAGES}
 

@@ -48,6 +48,7 @@ def _limits() -> Section:
         Constant("VERSION", f"{wire.VERSION}u", "raised by any change of a layout or a meaning"),
         Constant("CRC_BYTES", f"{wire.CRC_BYTES}u", "CRC-32 as in zlib, at the end of every frame"),
         Constant("NARROW_FEATURES", str(wire.NARROW_FEATURES), "features: up to here a result is one byte"),
+        Constant("NO_LABEL", f"0x{wire.NO_LABEL:04X}u", "in place of a class: none"),
         Constant("NARROW_SIDE", str(wire.NARROW_SIDE), "sensor side: up to here a coordinate is one byte"),
     )
     return Section("Version and limits.", constants)

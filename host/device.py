@@ -15,6 +15,7 @@ from codegen.model import Model
 from codegen.options import Options
 from codegen.plan import Plan, make_plan
 from codegen.quantise import quantise
+from codegen.readout import name_of
 from codegen.records import FILTERED, RESULT_NAMES, Results
 from codegen.render import render
 from codegen.twin import Twin
@@ -22,6 +23,7 @@ from host.build import build
 from host.console import Progress, silent, tracked
 from host.datasets import Source
 from host.emulator import emulate
+from host.events import EventStream
 from host.firmware_project import PROJECT, prepare_project
 from host.link import open_link
 from host.results import RunResult
@@ -39,6 +41,10 @@ class RecordingRun:
     twin_digest: int
     device_snapshot_digest: int
     twin_snapshot_digest: int
+    label: str | None
+    """What the device's class scores say; None without a readout, or if no feature won."""
+    wanted: str | None
+    """Its own label, where the source has one."""
     ticks_total: int
     ticks_max: int
     difference: str | None
@@ -53,6 +59,8 @@ class DeviceRun:
     model_id: str
     build_id: str
     learning: bool
+    classes: tuple[str, ...]
+    """Labels of the classes that it keeps scores of."""
     runs: tuple[RecordingRun, ...]
     device_digest: str
     """8 hex digits: CRC-32 of all results, in order."""
@@ -76,6 +84,14 @@ class DeviceRun:
     def filtered(self) -> int:
         """Events of all recordings that the filters left out."""
         return sum(run.filtered for run in self.runs)
+
+    @property
+    def accuracy(self) -> float | None:
+        """Right labels among the recordings that have one; None without a readout or without labels."""
+        labelled = [run for run in self.runs if run.wanted is not None]
+        if not self.classes or not labelled:
+            return None
+        return sum(run.label == run.wanted for run in labelled) / len(labelled)
 
     @property
     def difference(self) -> str | None:
@@ -126,7 +142,7 @@ def run_on_board(
             )
             twin.reset()
             expected = twin.step(stream.events)
-            run = _compare(stream.name, outcome, expected, wire.snapshot_digest(twin.snapshot()))
+            run = _compare(stream, outcome, expected, twin)
             runs.append(run)
             device_digest = wire.result_digest(outcome.results, device_digest)
             twin_digest = wire.result_digest(expected, twin_digest)
@@ -138,6 +154,7 @@ def run_on_board(
         model_id=model.model_id,
         build_id=plan.build_id,
         learning=options.learning,
+        classes=twin.readout.labels if twin.readout else (),
         runs=tuple(runs),
         device_digest=f"{device_digest:08x}",
         twin_digest=f"{twin_digest:08x}",
@@ -149,22 +166,27 @@ def run_on_board(
     )
 
 
-def _compare(name: str, device: RunResult, expected: Results, twin_snapshot_digest: int) -> RecordingRun:
+def _compare(stream: EventStream, device: RunResult, expected: Results, twin: Twin) -> RecordingRun:
+    snapshot_digest = wire.snapshot_digest(twin.snapshot())
     return RecordingRun(
-        name=name,
+        name=stream.name,
         events=device.events,
         filtered=int(np.count_nonzero(device.results == FILTERED)),
         device_digest=device.result_digest,
         twin_digest=wire.result_digest(expected),
         device_snapshot_digest=device.snapshot_digest,
-        twin_snapshot_digest=twin_snapshot_digest,
+        twin_snapshot_digest=snapshot_digest,
+        label=name_of(twin.readout.labels, device.label) if twin.readout else None,
+        wanted=None if stream.label is None else str(stream.label),
         ticks_total=device.ticks_total,
         ticks_max=device.ticks_max,
-        difference=_difference(name, device, expected, twin_snapshot_digest),
+        difference=_difference(stream.name, device, expected, snapshot_digest, twin.label),
     )
 
 
-def _difference(name: str, device: RunResult, expected: Results, twin_snapshot_digest: int) -> str | None:
+def _difference(
+    name: str, device: RunResult, expected: Results, twin_snapshot_digest: int, twin_label: int
+) -> str | None:
     wrong = np.flatnonzero(device.results != expected)
     if wrong.size:
         first = int(wrong[0])
@@ -173,6 +195,8 @@ def _difference(name: str, device: RunResult, expected: Results, twin_snapshot_d
     if device.snapshot_digest != twin_snapshot_digest:
         digests = f"device {device.snapshot_digest:08x}, twin {twin_snapshot_digest:08x}"
         return f"{name}: all results agree but the final state does not: {digests}"
+    if device.label != twin_label:
+        return f"{name}: the state agrees but the label does not: device {device.label}, twin {twin_label}"
     return None
 
 

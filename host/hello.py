@@ -11,16 +11,9 @@ from codegen.errors import FeastError
 from codegen.model import Sensor
 
 _SAME: Final = (
-    *("state_id", "state_words", "snapshot_words", "neurons", "radius", "banks", "last_run", "rx_bytes"),
-    *(
-        "frame_bytes",
-        "results_per_frame",
-        "result_window",
-        "clock_hz",
-        "tick_hz",
-        "stack_bytes",
-        "downsample",
-    ),
+    *("state_id", "state_words", "snapshot_words", "neurons", "radius", "banks", "classes", "downsample"),
+    *("last_run", "rx_bytes", "frame_bytes", "results_per_frame", "result_window", "clock_hz", "tick_hz"),
+    "stack_bytes",
 )
 """Fields taken over as they are."""
 _FAULTS: Final = {1: "an exception", 2: "a failed assertion"}
@@ -45,6 +38,8 @@ class Hello:
     neurons: int
     radius: int
     banks: int
+    classes: int
+    """Classes it keeps scores of; 0 for a build without."""
     learning: bool
     """Built with learning."""
     select_threshold: bool
@@ -123,4 +118,5 @@ class Hello:
         side = 2 * self.radius + 1
         kind = "learning" if self.learning else "frozen"
         camera = f"camera {self.camera}, " if self.downsample else ""
-        return f"{camera}sensor {self.sensor}, {self.features} features of {side}x{side}, {kind}"
+        scores = f", scores of {self.classes} classes" if self.classes else ""
+        return f"{camera}sensor {self.sensor}, {self.features} features of {side}x{side}, {kind}{scores}"

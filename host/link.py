@@ -30,7 +30,7 @@ from host.exchange import Patience, RunExchange
 from host.framing import Frame, Receiver, Sender
 from host.hello import Hello
 from host.port import LinkError, Port, open_port
-from host.questions import DeviceSignals, Questions, Words
+from host.questions import DeviceScores, DeviceSignals, Questions, Words
 from host.results import Latency, RunResult, Stretch, Summary, batches_of, take_events
 
 DEFAULT_BAUD: Final = 115_200
@@ -223,6 +223,14 @@ class Link:
         """Counters, thresholds and win counts, also in the middle of a `stream`."""
         with self._at_rest() as questions:
             return questions.signals()
+
+    def scores(self) -> DeviceScores:
+        """Class scores since the run began, also in the middle of a `stream`.
+
+        Raises FeastError for a device that was built without them.
+        """
+        with self._at_rest() as questions:
+            return questions.scores()
 
     def counters(self) -> Counter[str]:
         """The device's own counters of the run, also in the middle of a `stream`."""

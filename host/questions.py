@@ -28,11 +28,21 @@ _SIGNALS: Final = (
 )
 _FEATURE: Final = np.dtype([("threshold", "<i4"), ("wins", "<u4")])
 _UPLOADS: Final = 3
+_NO_SCORES: Final = (
+    "device keeps no class scores: train with --readout, build the firmware from that model and flash it"
+)
 _NO_MEMORY: Final = "device has no memory to keep a state over a loss of power: save it to a file instead"
 _NOT_TAKEN: Final = (
     "the device's memory did not take the state: what was kept before is still there; check its supply "
     "and try again, or save the state to a file"
 )
+_LACKING: Final = {
+    wire.WRITE_STATE.code: NO_LEARNING,
+    wire.ADOPT.code: NO_LEARNING,
+    wire.SCORES.code: _NO_SCORES,
+    wire.KEEP.code: _NO_MEMORY,
+}
+"""What to do about a message that a build does not know, by its id."""
 
 Words = npt.NDArray[np.uint16]
 
@@ -70,6 +80,18 @@ class DeviceSignals:
         return self.misses / compared if compared else float("nan")
 
 
+@dataclass(frozen=True, eq=False)
+class DeviceScores:
+    """How the classes of a device stand, since its run began."""
+
+    event: int
+    """Events of the run before this moment, modulo 2^32."""
+    label: int
+    """Index of the class with the largest score; -1 before a feature has won."""
+    scores: npt.NDArray[np.int64]
+    """(classes,); docs/numerics.md section 13."""
+
+
 class Questions:
     """Asks over a port that nobody else uses meanwhile.
 
@@ -104,6 +126,26 @@ class Questions:
             wins=values["wins"].copy(),
             **{name: fixed[name] for name in _SIGNALS},
         )
+
+    def scores(self) -> DeviceScores:
+        """Class scores of one moment. Raises FeastError for a device without class scores."""
+        if not self._hello.classes:
+            raise FeastError(_NO_SCORES)
+        tails: list[bytes] = []
+        classes, fixed = 0, dict[str, Any]()
+
+        def take(frame: Frame) -> bool:
+            nonlocal classes
+            if frame.message is wire.SCORES_REPLY and frame.fields["first"] == classes:
+                fixed.update(frame.fields)
+                tails.append(frame.tail)
+                classes += len(frame.tail) // 8
+            return classes >= self._hello.classes
+
+        self._ask(wire.SCORES, take, lambda: {"first": classes})
+        label = -1 if fixed["label"] == wire.NO_LABEL else fixed["label"]
+        scores = np.frombuffer(b"".join(tails), "<i8").astype(np.int64)
+        return DeviceScores(fixed["received"], label, scores)
 
     def counters(self) -> Counter[str]:
         """Ticks, stack and counters of the run so far; names as in `codegen.wire.COUNTERS_REPLY`."""
@@ -224,6 +266,6 @@ def _check(frame: Frame) -> None:
     if code == wire.ERROR_KEEP.value:
         raise FeastError(_NOT_TAKEN)
     if code == wire.ERROR_UNSUPPORTED.value:
-        learning = frame.fields["detail"] in (wire.WRITE_STATE.code, wire.ADOPT.code)
-        raise FeastError(NO_LEARNING if learning else _NO_MEMORY)
+        lacking = _LACKING.get(frame.fields["detail"])
+        raise FeastError(lacking or f"device refused: {refusal_text(frame.fields)}")
     raise FeastError(f"device refused: {refusal_text(frame.fields)}")

@@ -33,6 +33,8 @@ class Summary:
     """CRC-32 of the whole state after the run; see `codegen.wire.snapshot_digest`."""
     state_id: int
     """CRC-32 of the learned state after the run."""
+    label: int
+    """Index of the class with the largest score; -1 if no feature won, or without class scores."""
     ticks_total: int
     """Ticks spent in feast_step; the measurement itself is taken off, and so are interrupts, by the port."""
     ticks_max: int
@@ -47,7 +49,9 @@ class Summary:
         """From the fields of a DONE and what the host has counted."""
         counters = {f"device_{name}": int(done[name]) for name, _ in wire.COUNTERS}
         counters |= {f"host_{name}": count for name, count in host.items()}
-        return Summary(**{name: done[name] for name in _OF_DONE}, tick_hz=tick_hz, counters=counters)
+        label = -1 if done["label"] == wire.NO_LABEL else done["label"]
+        taken = {name: done[name] for name in _OF_DONE}
+        return Summary(**taken, label=label, tick_hz=tick_hz, counters=counters)
 
 
 @dataclass(frozen=True, eq=False)

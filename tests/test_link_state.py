@@ -25,7 +25,7 @@ from host.link import Link, open_link
 from host.questions import Questions, Words
 from tests import link_device
 from tests.link_device import FakeDevice, toy_events
-from tests.networks import make_events, make_model
+from tests.networks import make_events, make_model, with_readout
 
 SOON = Patience(answer_s=0.02, max_answer_s=0.05, progress_s=20.0)
 LEARNED = np.array([7, 0, 0, 0], np.uint16)
@@ -108,6 +108,31 @@ class TestSignals:
             assert signals.wins.tolist() == [moment + 7 * n for n in range(features)]
             assert signals.last_window_misses == 5
         assert (np.concatenate(results) == link_device.toy_results(events, features)).all()
+
+    @pytest.mark.parametrize("rate", [0.0, 0.15])
+    def test_scores_of_one_moment(self, tmp_path: Path, rate: float) -> None:
+        classes = 100
+        device = FakeDevice(tmp_path, FEAST_CLASSES=f"{classes}u")
+        link = link_to(device, losing(4, rate))
+        assert link.hello.classes == classes
+        assert link.scores().label == -1
+        events = toy_events(600)
+        for _ in link.stream(events):
+            found = link.scores()
+            assert found.label == (found.event % classes if found.event else -1)
+            assert found.scores.tolist() == [(found.event << 33) - n for n in range(classes)]
+        assert link.summary is not None
+        assert link.summary.label == len(events) % classes
+
+    def test_a_device_without_scores_says_so(self, device: FakeDevice) -> None:
+        link = link_to(device)
+        assert link.hello.classes == 0
+        with pytest.raises(FeastError, match="device keeps no class scores: train with --readout"):
+            link.scores()
+        link.hello = replace(link.hello, classes=3)
+        with pytest.raises(FeastError, match="device keeps no class scores"):
+            link.scores()
+        assert link.run(toy_events(50)).label == -1
 
     def test_counters(self, device: FakeDevice) -> None:
         link = link_to(device)
@@ -352,6 +377,19 @@ class TestModels:
         again = load_model(tmp_path / "learned.npz")
         assert (words_of(again)[:-2] == words[:-2]).all(), "weights and thresholds, exactly"
         assert again.training.arithmetic == "fixed"
+
+    def test_scores_are_those_of_the_twin(self, tmp_path: Path, model: Model) -> None:
+        model, events = with_readout(model, grid=5, classes=11), make_events(3000)
+        twin = Twin(quantise(model)[0], Options(learning=True))
+        with real(tmp_path, model) as link:
+            for stretch in link.stream(events, learning=True):
+                found = link.scores()
+                twin.step(events[stretch.first : stretch.first + len(stretch)])
+                if found.event == stretch.first + len(stretch):
+                    assert (found.label, found.scores.tolist()) == (twin.label, twin.scores.tolist())
+            assert link.scores().scores.tolist() == twin.scores.tolist()
+            assert link.summary is not None
+            assert link.summary.label == twin.label
 
     def test_another_model_into_a_running_device(self, tmp_path: Path, model: Model) -> None:
         other, events = make_model(seed=5, neurons=8, radius=3), make_events(4000)

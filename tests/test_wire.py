@@ -18,7 +18,7 @@ from codegen import wire, wire_text
 from tests.link_device import wire_header
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "protocol.md"
-LAYOUTS = {1: "e9770c08aa8673cd", 2: "36334136af4e9f3f", 3: "8383df40dc0d5f95"}
+LAYOUTS = {1: "e9770c08aa8673cd", 2: "36334136af4e9f3f", 3: "6c228fd1573fb170"}
 """Digest of all layouts, ids and codes by protocol version."""
 
 LIMITS = {"u8": 2**8, "u16": 2**16, "u32": 2**32, "u64": 2**64}

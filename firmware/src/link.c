@@ -164,6 +164,7 @@ static bool length_suits(uint8_t type, uint32_t length)
     case FEAST_WIRE_ADOPT: return length == FEAST_WIRE_ADOPT_BYTES;
     case FEAST_WIRE_KEEP: return length == FEAST_WIRE_KEEP_BYTES;
     case FEAST_WIRE_COUNTERS_NOW: return length == FEAST_WIRE_COUNTERS_NOW_BYTES;
+    case FEAST_WIRE_SCORES: return length == FEAST_WIRE_SCORES_BYTES;
     default: return true;
     }
 }

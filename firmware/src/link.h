@@ -23,6 +23,12 @@
 #define LINK_RESULTS_PER_FRAME 64u /* most results in one frame */
 #endif
 
+#ifdef FEAST_CLASSES
+#define LINK_CLASSES FEAST_CLASSES
+#else
+#define LINK_CLASSES 0u /* the library keeps no class scores */
+#endif
+
 /* Results of few features need one byte: the codes -1 .. -4 are 255 .. 252. */
 #if FEAST_FEATURES <= FEAST_WIRE_NARROW_FEATURES
 typedef uint8_t link_result_t;

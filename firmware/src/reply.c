@@ -38,6 +38,17 @@ void reply_put_counters(link_t *self, uint32_t at)
     }
 }
 
+uint16_t reply_label(const feast_t *feast)
+{
+#ifdef FEAST_CLASSES
+    const int32_t label = feast_class(feast);
+    return label < 0 ? FEAST_WIRE_NO_LABEL : (uint16_t)label;
+#else
+    (void)feast;
+    return FEAST_WIRE_NO_LABEL;
+#endif
+}
+
 void reply_credit(link_t *self)
 {
     reply_acked(self, FEAST_WIRE_CREDIT, FEAST_WIRE_CREDIT_BYTES);
@@ -94,6 +105,7 @@ void reply_hello(link_t *self)
     feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_NEURONS], FEAST_NEURONS);
     out[FEAST_WIRE_HELLO_REPLY_AT_RADIUS] = FEAST_RADIUS;
     out[FEAST_WIRE_HELLO_REPLY_AT_BANKS] = FEAST_BANKS;
+    feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_CLASSES], LINK_CLASSES);
     feast_wire_put_u32(&out[FEAST_WIRE_HELLO_REPLY_AT_RX_BYTES], port_rx_capacity);
     feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_FRAME_BYTES], LINK_FRAME_BYTES);
     feast_wire_put_u16(&out[FEAST_WIRE_HELLO_REPLY_AT_RESULTS_PER_FRAME], LINK_RESULTS_PER_FRAME);
@@ -118,6 +130,7 @@ void reply_done(link_t *self)
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_RESULT_DIGEST], self->result_digest);
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_SNAPSHOT_DIGEST], state_digest(self->feast, FEAST_SNAPSHOT_WORDS));
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_STATE_ID], state_digest(self->feast, FEAST_STATE_WORDS));
+    feast_wire_put_u16(&out[FEAST_WIRE_DONE_AT_LABEL], reply_label(self->feast));
     feast_wire_put_u64(&out[FEAST_WIRE_DONE_AT_TICKS_TOTAL], self->ticks_total);
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_TICKS_MAX], self->ticks_max);
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_STACK_USED], port_stack_used());

@@ -10,6 +10,9 @@ void reply_acked(link_t *self, uint8_t type, uint32_t length);
 /* Puts the counters of the run into `self->out`, the first of them at `at`. */
 void reply_put_counters(link_t *self, uint32_t at);
 
+/* The class with the largest score, or FEAST_WIRE_NO_LABEL. */
+uint16_t reply_label(const feast_t *feast);
+
 /* Who this is, in answer to the HELLO in `self->frame`. */
 void reply_hello(link_t *self);
 

@@ -8,8 +8,11 @@
 #define BODY_BYTES (LINK_SEND_BYTES - FEAST_WIRE_CRC_BYTES)
 #define FEATURE_BYTES 8u
 #define FEATURES_PER_FRAME ((BODY_BYTES - FEAST_WIRE_SIGNALS_REPLY_BYTES) / FEATURE_BYTES)
+#define SCORE_BYTES 8u
+#define SCORES_PER_FRAME ((BODY_BYTES - FEAST_WIRE_SCORES_REPLY_BYTES) / SCORE_BYTES)
 #define WORDS_PER_FRAME ((BODY_BYTES - FEAST_WIRE_STATE_BYTES) / 2u)
 _Static_assert(FEATURES_PER_FRAME > 0u, "a frame of signals has room for a feature");
+_Static_assert(SCORES_PER_FRAME > 0u, "a frame of scores has room for a class");
 _Static_assert(FEAST_WIRE_COUNTERS_REPLY_BYTES <= BODY_BYTES, "the counters fit a frame");
 
 uint32_t state_digest(const feast_t *feast, uint32_t words)
@@ -56,6 +59,25 @@ static void reply_signals(link_t *self, uint32_t first)
         reply_acked(self, FEAST_WIRE_SIGNALS_REPLY, (uint32_t)(at - out));
     }
 }
+
+#ifdef FEAST_CLASSES
+static void reply_scores(link_t *self, uint32_t first)
+{
+    uint8_t *out = self->out;
+    feast_wire_put_u16(&out[FEAST_WIRE_SCORES_REPLY_AT_LABEL], reply_label(self->feast));
+    while (first < FEAST_CLASSES) {
+        const uint32_t left = FEAST_CLASSES - first;
+        const uint32_t count = left < SCORES_PER_FRAME ? left : SCORES_PER_FRAME;
+        uint8_t *at = &out[FEAST_WIRE_SCORES_REPLY_BYTES];
+        feast_wire_put_u16(&out[FEAST_WIRE_SCORES_REPLY_AT_FIRST], (uint16_t)first);
+        for (const uint32_t end = first + count; first < end; first++) {
+            feast_wire_put_u64(at, (uint64_t)feast_score(self->feast, first));
+            at += SCORE_BYTES;
+        }
+        reply_acked(self, FEAST_WIRE_SCORES_REPLY, (uint32_t)(at - out));
+    }
+}
+#endif
 
 static void reply_words(link_t *self, uint32_t first, uint32_t left)
 {
@@ -151,7 +173,7 @@ static void on_keep(link_t *self)
 
 bool state_on_frame(link_t *self, uint8_t type, uint32_t length)
 {
-    if (type < FEAST_WIRE_SIGNALS || type > FEAST_WIRE_COUNTERS_NOW) {
+    if (type < FEAST_WIRE_SIGNALS || type > FEAST_WIRE_SCORES) {
         return false;
     }
     if (!self->version_agreed) {
@@ -165,6 +187,11 @@ bool state_on_frame(link_t *self, uint8_t type, uint32_t length)
     case FEAST_WIRE_READ_STATE: on_read(self, length); break;
     case FEAST_WIRE_KEEP: on_keep(self); break;
     case FEAST_WIRE_COUNTERS_NOW: reply_counters(self); break;
+#ifdef FEAST_CLASSES
+    case FEAST_WIRE_SCORES:
+        reply_scores(self, feast_wire_get_u16(&self->frame[FEAST_WIRE_SCORES_AT_FIRST]));
+        break;
+#endif
 #if FEAST_LEARNING
     case FEAST_WIRE_WRITE_STATE: on_write(self, length); break;
     case FEAST_WIRE_ADOPT: on_adopt(self); break;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -18,7 +18,12 @@ from host.commands.options import (
     WeightsOption,
     wants_readout,
 )
-from host.console import count, note, print_facts, print_json, progress
+from host.console import count, note, percent, print_facts, print_json, progress
+
+if TYPE_CHECKING:
+    from host.device import DeviceRun
+
+_SHOWN_LABELS: Final = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -80,6 +85,8 @@ def run(
                 "twin_digest": outcome.twin_digest,
                 "device_state_digest": f"{outcome.runs[-1].device_snapshot_digest:08x}",
                 "twin_state_digest": f"{outcome.runs[-1].twin_snapshot_digest:08x}",
+                "labels": [run.label for run in outcome.runs] if outcome.classes else None,
+                "accuracy": outcome.accuracy,
                 "difference": outcome.difference,
                 "instructions_per_event": round(outcome.instructions_per_event, 1),
                 "instructions_max": outcome.instructions_max,
@@ -98,6 +105,7 @@ def run(
                 + (f", {count(outcome.filtered)} left out by filters" if outcome.filtered else ""),
                 "results": f"device {outcome.device_digest}, twin {outcome.twin_digest}",
                 "final state": states,
+                **({"labels": _labels_text(outcome)} if outcome.classes else {}),
                 "verdict": "DIFFERENT" if outcome.difference else "bit-exact: every result and all state",
                 "instructions": f"{count(round(outcome.instructions_per_event))} per event, "
                 f"{count(outcome.instructions_max)} at most",
@@ -109,3 +117,11 @@ def run(
     if outcome.difference:
         note(f"codegen: difference: {outcome.difference}")
         raise typer.Exit(1)
+
+
+def _labels_text(outcome: DeviceRun) -> str:
+    """How many labels are right, and the first few of the device."""
+    shown = ", ".join(run.label or "none" for run in outcome.runs[:_SHOWN_LABELS])
+    more = ", ..." if len(outcome.runs) > _SHOWN_LABELS else ""
+    right = "" if outcome.accuracy is None else f", {percent(outcome.accuracy, 1)} of the labelled ones right"
+    return f"{shown}{more}{right}"

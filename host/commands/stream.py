@@ -135,12 +135,16 @@ def stream(
             assert source is not None
             feeds, _ = recorded_feeds(source, hello.camera, pace, limit, skip_bad_events, ours)
         recorder = stack.enter_context(Recorder(record)) if record is not None else None
-        tally = _Tally()
+        readout = network.readout if network is not None else None
+        tally = _Tally(readout.labels if readout else ())
         status = _Status()
         with status:
             for piece in streamer.stream(feeds):
                 if isinstance(piece, Finished):
                     tally.finished(piece, streamer.link.latency)
+                    if hello.classes and not as_json:
+                        status.clear()
+                        print(f"{piece.name}: {tally.labels[piece.name] or 'no label, no feature won'}")
                     if recorder is not None:
                         recorder.end_recording(piece.name)
                     continue
@@ -179,6 +183,10 @@ class _Status:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Take the line away, for other output."""
         if self._visible:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
@@ -203,16 +211,22 @@ class _Status:
 class _Tally:
     """What was streamed so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        """classes: their labels, if the model is known."""
         self.events = 0
         self.recordings = 0
+        self.labels: dict[str, str | None] = {}
         self.digest = ""
         self.state_id = ""
         self.latency_ms: list[float] = []
+        self._classes = classes
         self._began = time.monotonic()
 
     def finished(self, piece: Any, latency: Any) -> None:
         self.recordings += 1
+        label = piece.summary.label
+        known = self._classes[label] if 0 <= label < len(self._classes) else f"class {label}"
+        self.labels[piece.name] = known if label >= 0 else None
         self.digest = f"{piece.summary.result_digest:08x}"
         self.state_id = f"{piece.summary.state_id:08x}"
         self.latency_ms = [1e3 * latency.percentile(p) for p in (50, 99)]
@@ -226,6 +240,7 @@ class _Tally:
             "state_id": self.state_id,
             "recordings": self.recordings,
             "events": self.events,
+            "labels": self.labels if streamer.link.hello.classes else None,
             "last_result_digest": self.digest,
             "seconds": round(elapsed, 3),
             "events_per_second": round(self.events / elapsed, 1),

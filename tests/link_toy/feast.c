@@ -69,6 +69,18 @@ uint32_t feast_wins(const feast_t *self, uint32_t feature)
     return self->events + 7u * feature;
 }
 
+#ifdef FEAST_CLASSES
+int64_t feast_score(const feast_t *self, uint32_t index)
+{
+    return ((int64_t)self->events << 33) - (int64_t)index;
+}
+
+int32_t feast_class(const feast_t *self)
+{
+    return self->events == 0u ? -1 : (int32_t)(self->events % FEAST_CLASSES);
+}
+#endif
+
 #if FEAST_LEARNING
 void feast_import_word(feast_t *self, uint32_t index, uint16_t word)
 {

@@ -62,6 +62,10 @@ typedef struct {
 void feast_signals(const feast_t *self, feast_signals_t *signals);
 int32_t feast_threshold(const feast_t *self, uint32_t feature);
 uint32_t feast_wins(const feast_t *self, uint32_t feature);
+#ifdef FEAST_CLASSES
+int64_t feast_score(const feast_t *self, uint32_t index);
+int32_t feast_class(const feast_t *self);
+#endif
 #if FEAST_LEARNING
 void feast_import_word(feast_t *self, uint32_t index, uint16_t word);
 bool feast_import_finish(feast_t *self);

@@ -10,6 +10,7 @@
 #define FEAST_WIRE_VERSION 3u /* raised by any change of a layout or a meaning */
 #define FEAST_WIRE_CRC_BYTES 4u /* CRC-32 as in zlib, at the end of every frame */
 #define FEAST_WIRE_NARROW_FEATURES 250 /* features: up to here a result is one byte */
+#define FEAST_WIRE_NO_LABEL 0xFFFFu /* in place of a class: none */
 #define FEAST_WIRE_NARROW_SIDE 256 /* sensor side: up to here a coordinate is one byte */
 
 /* Header of every frame. */
@@ -81,6 +82,11 @@
 #define FEAST_WIRE_COUNTERS_NOW 0x0Bu
 #define FEAST_WIRE_COUNTERS_NOW_BYTES 8u
 
+/* SCORES, sent by the host. How do the classes stand? Answered by SCORES_REPLY, in as many as it takes. */
+#define FEAST_WIRE_SCORES 0x0Cu
+#define FEAST_WIRE_SCORES_AT_FIRST 8u /* u16: class to begin with */
+#define FEAST_WIRE_SCORES_BYTES 10u
+
 /* HELLO_REPLY, sent by the device. Identity and limits. `nonce` and `version` are frozen for all versions. */
 #define FEAST_WIRE_HELLO_REPLY 0x81u
 #define FEAST_WIRE_HELLO_REPLY_AT_NONCE 8u /* u32: that of the HELLO it answers */
@@ -95,21 +101,22 @@
 #define FEAST_WIRE_HELLO_REPLY_AT_NEURONS 40u /* u16: features per bank */
 #define FEAST_WIRE_HELLO_REPLY_AT_RADIUS 42u /* u8: of the patch */
 #define FEAST_WIRE_HELLO_REPLY_AT_BANKS 43u /* u8: 1, or 2 with separate polarities */
-#define FEAST_WIRE_HELLO_REPLY_AT_RX_BYTES 44u /* u32: receive buffer: bytes the host may have in flight */
-#define FEAST_WIRE_HELLO_REPLY_AT_FRAME_BYTES 48u /* u16: longest frame it takes: header to CRC, before COBS */
-#define FEAST_WIRE_HELLO_REPLY_AT_RESULTS_PER_FRAME 50u /* u16: most results in one RESULTS */
-#define FEAST_WIRE_HELLO_REPLY_AT_RESULT_WINDOW 52u /* u32: results it keeps to send again */
-#define FEAST_WIRE_HELLO_REPLY_AT_CLOCK_HZ 56u /* u32: core clock */
-#define FEAST_WIRE_HELLO_REPLY_AT_TICK_HZ 60u /* u32: rate of the tick counter */
-#define FEAST_WIRE_HELLO_REPLY_AT_STACK_BYTES 64u /* u32: size of the stack */
-#define FEAST_WIRE_HELLO_REPLY_AT_LAST_RUN 68u /* u8: the run it is in or was last in; a new one must differ */
-#define FEAST_WIRE_HELLO_REPLY_AT_FAULT_KIND 69u /* u8: why it last restarted itself; 0: it did not */
-#define FEAST_WIRE_HELLO_REPLY_AT_FAULT_WHERE 70u /* u32: program counter or source line of that fault */
-#define FEAST_WIRE_HELLO_REPLY_AT_FAULT_STATUS 74u /* u32: fault status of the core */
-#define FEAST_WIRE_HELLO_REPLY_AT_CAMERA_WIDTH 78u /* u16: what events are given in, pixels; without filters that of the network */
-#define FEAST_WIRE_HELLO_REPLY_AT_CAMERA_HEIGHT 80u /* u16: what events are given in, pixels */
-#define FEAST_WIRE_HELLO_REPLY_AT_DOWNSAMPLE 82u /* u8: a pixel of the network is 2^downsample of the camera wide and high */
-#define FEAST_WIRE_HELLO_REPLY_BYTES 83u
+#define FEAST_WIRE_HELLO_REPLY_AT_CLASSES 44u /* u16: classes it keeps scores of; 0: it was built without */
+#define FEAST_WIRE_HELLO_REPLY_AT_RX_BYTES 46u /* u32: receive buffer: bytes the host may have in flight */
+#define FEAST_WIRE_HELLO_REPLY_AT_FRAME_BYTES 50u /* u16: longest frame it takes: header to CRC, before COBS */
+#define FEAST_WIRE_HELLO_REPLY_AT_RESULTS_PER_FRAME 52u /* u16: most results in one RESULTS */
+#define FEAST_WIRE_HELLO_REPLY_AT_RESULT_WINDOW 54u /* u32: results it keeps to send again */
+#define FEAST_WIRE_HELLO_REPLY_AT_CLOCK_HZ 58u /* u32: core clock */
+#define FEAST_WIRE_HELLO_REPLY_AT_TICK_HZ 62u /* u32: rate of the tick counter */
+#define FEAST_WIRE_HELLO_REPLY_AT_STACK_BYTES 66u /* u32: size of the stack */
+#define FEAST_WIRE_HELLO_REPLY_AT_LAST_RUN 70u /* u8: the run it is in or was last in; a new one must differ */
+#define FEAST_WIRE_HELLO_REPLY_AT_FAULT_KIND 71u /* u8: why it last restarted itself; 0: it did not */
+#define FEAST_WIRE_HELLO_REPLY_AT_FAULT_WHERE 72u /* u32: program counter or source line of that fault */
+#define FEAST_WIRE_HELLO_REPLY_AT_FAULT_STATUS 76u /* u32: fault status of the core */
+#define FEAST_WIRE_HELLO_REPLY_AT_CAMERA_WIDTH 80u /* u16: what events are given in, pixels; without filters that of the network */
+#define FEAST_WIRE_HELLO_REPLY_AT_CAMERA_HEIGHT 82u /* u16: what events are given in, pixels */
+#define FEAST_WIRE_HELLO_REPLY_AT_DOWNSAMPLE 84u /* u8: a pixel of the network is 2^downsample of the camera wide and high */
+#define FEAST_WIRE_HELLO_REPLY_BYTES 85u
 
 /* CREDIT, sent by the device. Frames up to `ack` have left the receive buffer. */
 #define FEAST_WIRE_CREDIT 0x82u
@@ -130,20 +137,21 @@
 #define FEAST_WIRE_DONE_AT_RESULT_DIGEST 18u /* u32: CRC-32 of all results as 16-bit words */
 #define FEAST_WIRE_DONE_AT_SNAPSHOT_DIGEST 22u /* u32: CRC-32 of the whole state after the run */
 #define FEAST_WIRE_DONE_AT_STATE_ID 26u /* u32: CRC-32 of the learned state after the run */
-#define FEAST_WIRE_DONE_AT_TICKS_TOTAL 30u /* u64: ticks spent in feast_step */
-#define FEAST_WIRE_DONE_AT_TICKS_MAX 38u /* u32: most ticks of one call */
-#define FEAST_WIRE_DONE_AT_STACK_USED 42u /* u32: deepest stack use since reset, bytes */
-#define FEAST_WIRE_DONE_AT_FRAMES 46u /* u32: intact frames taken from the host */
-#define FEAST_WIRE_DONE_AT_BAD_FRAME 50u /* u32: frames dropped: not COBS, or shorter than a header */
-#define FEAST_WIRE_DONE_AT_BAD_CRC 54u /* u32: frames dropped: checksum */
-#define FEAST_WIRE_DONE_AT_TOO_LONG 58u /* u32: frames dropped: longer than frame_bytes */
-#define FEAST_WIRE_DONE_AT_LOST 62u /* u32: sequence numbers that never came */
-#define FEAST_WIRE_DONE_AT_REPEATED 66u /* u32: frames dropped: sequence number already seen */
-#define FEAST_WIRE_DONE_AT_OUT_OF_ORDER 70u /* u32: EVENTS dropped: not the next event */
-#define FEAST_WIRE_DONE_AT_RX_OVERRUNS 74u /* u32: bytes lost before they could be read */
-#define FEAST_WIRE_DONE_AT_TX_DROPPED 78u /* u32: bytes the serial port would not take */
-#define FEAST_WIRE_DONE_AT_RESENT 82u /* u32: results sent more than once */
-#define FEAST_WIRE_DONE_BYTES 86u
+#define FEAST_WIRE_DONE_AT_LABEL 30u /* u16: class with the largest score, or NO_LABEL */
+#define FEAST_WIRE_DONE_AT_TICKS_TOTAL 32u /* u64: ticks spent in feast_step */
+#define FEAST_WIRE_DONE_AT_TICKS_MAX 40u /* u32: most ticks of one call */
+#define FEAST_WIRE_DONE_AT_STACK_USED 44u /* u32: deepest stack use since reset, bytes */
+#define FEAST_WIRE_DONE_AT_FRAMES 48u /* u32: intact frames taken from the host */
+#define FEAST_WIRE_DONE_AT_BAD_FRAME 52u /* u32: frames dropped: not COBS, or shorter than a header */
+#define FEAST_WIRE_DONE_AT_BAD_CRC 56u /* u32: frames dropped: checksum */
+#define FEAST_WIRE_DONE_AT_TOO_LONG 60u /* u32: frames dropped: longer than frame_bytes */
+#define FEAST_WIRE_DONE_AT_LOST 64u /* u32: sequence numbers that never came */
+#define FEAST_WIRE_DONE_AT_REPEATED 68u /* u32: frames dropped: sequence number already seen */
+#define FEAST_WIRE_DONE_AT_OUT_OF_ORDER 72u /* u32: EVENTS dropped: not the next event */
+#define FEAST_WIRE_DONE_AT_RX_OVERRUNS 76u /* u32: bytes lost before they could be read */
+#define FEAST_WIRE_DONE_AT_TX_DROPPED 80u /* u32: bytes the serial port would not take */
+#define FEAST_WIRE_DONE_AT_RESENT 84u /* u32: results sent more than once */
+#define FEAST_WIRE_DONE_BYTES 88u
 
 /* SIGNALS_REPLY, sent by the device. Counters since feast_init, modulo 2^32, and some of the features.
  * `received` tells at which event. Then features: threshold (i32, Q30) and wins (u32, modulo 2^32) of each. */
@@ -192,6 +200,14 @@
 #define FEAST_WIRE_COUNTERS_REPLY_AT_TX_DROPPED 58u /* u32: bytes the serial port would not take */
 #define FEAST_WIRE_COUNTERS_REPLY_AT_RESENT 62u /* u32: results sent more than once */
 #define FEAST_WIRE_COUNTERS_REPLY_BYTES 66u
+
+/* SCORES_REPLY, sent by the device. Scores of some of the classes since the run began. `received` tells at
+ * which event. Then scores: i64 of each class. */
+#define FEAST_WIRE_SCORES_REPLY 0x8Cu
+#define FEAST_WIRE_SCORES_REPLY_AT_ACK 8u /* u16: sequence number of the last intact frame from the host */
+#define FEAST_WIRE_SCORES_REPLY_AT_FIRST 10u /* u16: its first class */
+#define FEAST_WIRE_SCORES_REPLY_AT_LABEL 12u /* u16: class with the largest score of all, or NO_LABEL */
+#define FEAST_WIRE_SCORES_REPLY_BYTES 14u /* before the tail */
 
 /* ERROR, sent by the device. A frame was not accepted. */
 #define FEAST_WIRE_ERROR 0xFFu
