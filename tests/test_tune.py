@@ -86,7 +86,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_does_not_fit_the_board_is_not_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host.tune, "fits", lambda params, *_: params.neurons < 16)
+    monkeypatch.setattr(host.tune, "fits", lambda params, *_, **__: params.neurons < 16)
     found = quick(tmp_path / "journal", 8)
     assert found.failed > 0
     assert all(each.params.neurons < 16 for each in found.tried)
