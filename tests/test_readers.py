@@ -364,6 +364,78 @@ def test_npy_that_would_run_code_is_refused(tmp_path: Path) -> None:
         open_recording(tmp_path / "a.npy", SENSOR)
 
 
+# Files that claim what is not there
+
+
+def claims(folder: Path) -> dict[str, tuple[Path, str]]:
+    """Files, each with what is said of it. Fuzzing found them ending in other errors, or in none for hours."""
+    import h5py
+
+    found = {}
+    for name, shape, dtype in (("rows", (10**12,), "u8"), ("cells", (4, 10**9), "u1"), ("text", (3,), "S5")):
+        path = folder / f"{name}.h5"
+        with h5py.File(path, "w") as file:
+            for column in "txyp":
+                file.create_dataset(column, shape, dtype, chunks=tuple(min(side, 64) for side in shape))
+        found[name] = (
+            path,
+            {"rows": "more than a file of", "cells": "expected one number"}.get(name, "not an"),
+        )
+    path = folder / "width.h5"
+    with h5py.File(hdf5(path, make_events(9, SENSOR)), "r+") as file:
+        file.attrs["width"], file.attrs["height"] = 0, 70_000
+    found["width"] = (path, r"width.h5: sensor size '0x70000'")
+    wide = np.zeros(3, [("t", "u8"), ("x", "u2"), ("y", "u2"), ("p", "u1"), ("more", "V100000")])
+    found["wide"] = (save(folder / "wide.npy", wide), "expected rows of a few numbers")
+    found["words"] = (
+        savez(folder / "words.npz", **{name: np.array(["a", "b"]) for name in "txyp"}),
+        "not an",
+    )
+    for name, damaged in (("name", (b"t.npy", b"t,npy")), ("brackets", (b"'shape': (9,)", b"'shape': ((9,"))):
+        path = folder / f"{name}.npz"
+        np.savez(path, **{column: np.zeros(9, "u4") for column in "txyp"})
+        data = path.read_bytes()
+        path.write_bytes(data.replace(*damaged, 1))
+        found[name] = (path, "damaged|not a NumPy array")
+    return found
+
+
+@pytest.mark.parametrize("claim", ["rows", "cells", "text", "width", "wide", "words", "name", "brackets"])
+def test_what_a_file_claims_is_not_believed(claim: str, tmp_path: Path) -> None:
+    path, said = claims(tmp_path)[claim]
+    with pytest.raises(FeastError, match=said) as refusal:
+        open_recording(path, SENSOR).read()
+    assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_panic_of_the_aedat_library_is_an_error_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no Exception in Python."""
+    import aedat
+
+    panic = type("PanicException", (BaseException,), {})
+
+    def decoder(_: str) -> Any:
+        raise panic("range start index 4128 out of range\nand more")
+
+    monkeypatch.setattr(aedat, "Decoder", decoder)
+    (tmp_path / "a.aedat4").write_bytes(b"#!AER-DAT4.0\r\n" + bytes(4))
+    with pytest.raises(FeastError, match=r"not an AEDAT 4 file: range start index 4128 out of range$"):
+        open_recording(tmp_path / "a.aedat4")
+
+
+@pytest.mark.data
+def test_the_size_of_an_aedat4_packet_is_not_believed(data: Path, tmp_path: Path) -> None:
+    """The library would take as much memory."""
+    whole = bytearray((data / "recordings" / "aestream_davis.aedat4").read_bytes())
+    first = 18 + int.from_bytes(whole[14:18], "little")
+    whole[first + 4 : first + 8] = (2**32 - 1).to_bytes(4, "little")
+    (tmp_path / "a.aedat4").write_bytes(whole)
+    with pytest.raises(FeastError, match=rf"byte {first}: damaged .* after event 0: a packet ends beyond"):
+        open_recording(tmp_path / "a.aedat4").read()
+
+
 # Large files
 
 

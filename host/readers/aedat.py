@@ -9,7 +9,9 @@ https://docs.inivation.com/software/software-advanced-usage/file-formats/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -160,50 +162,79 @@ def open_aedat4(path: Path) -> Recording:
     """
     import aedat
 
-    size_of(path)
-    try:
+    whole, end, cut = _whole_packets(path)
+    with _library(lambda reason: fault(path, 0, f"not an AEDAT 4 file: {reason}")):
         streams = aedat.Decoder(str(path)).id_to_stream()
-    except RuntimeError as error:  # all that the library raises
-        raise fault(path, 0, f"not an AEDAT 4 file: {_first_line(error)}") from None
     wanted = min((number for number, stream in streams.items() if stream["type"] == "events"), default=None)
     if wanted is None:
         raise FeastError(f"{path}: holds no stream of events")
-    sensor = Sensor.parse(f"{streams[wanted]['width']}x{streams[wanted]['height']}")
+    try:
+        sensor = Sensor.parse(f"{streams[wanted]['width']}x{streams[wanted]['height']}")
+    except FeastError as error:
+        raise FeastError(f"{path}: {error}") from None
 
     def chunks() -> Iterator[Events]:
         seen = 0
-        try:
-            for packet in aedat.Decoder(str(path)):
-                if packet["stream_id"] == wanted and "events" in packet:
-                    events = packet["events"]
-                    seen += len(events)
-                    yield make_events(events["t"], events["x"], events["y"], events["on"])
-        except RuntimeError as error:  # all that the library raises
-            raise fault(
-                path, _last_packet(path), f"damaged or truncated after event {seen}: {_first_line(error)}"
-            ) from None
+
+        def damaged(reason: str) -> FeastError:
+            return fault(path, end, f"damaged or truncated after event {seen}: {reason}")
+
+        with _library(damaged):
+            packets = iter(aedat.Decoder(str(path)))
+        for _ in range(whole):
+            with _library(damaged):
+                packet = next(packets, None)
+            if packet is not None and packet["stream_id"] == wanted and "events" in packet:
+                events = packet["events"]
+                seen += len(events)
+                yield make_events(events["t"], events["x"], events["y"], events["on"])
+        if cut:
+            raise damaged("a packet ends beyond the file")
 
     return Recording(sensor, chunks)
 
 
-def _last_packet(path: Path) -> int:
-    """Offset of the first packet that does not end within the file; of the file's end if all do.
+def _whole_packets(path: Path) -> tuple[int, int, bool]:
+    """How many packets end within the file, where the last of them does, and whether one is cut off there.
 
-    After a line of 14 bytes and a sized header, a packet is a stream, a size, and as many bytes.
+    After a line of 14 bytes and a sized header, a packet is a stream, a size, and as many bytes. The library
+    would take as much memory as a size says.
     """
-    size = size_of(path)
+    size, count = size_of(path), 0
     with opened(path) as file:
-        at, length = 14, int.from_bytes(file.read(18)[14:], "little")
-        following = at + 4 + length
-        while following <= size:
-            at = following
+        length = int.from_bytes(file.read(18)[14:], "little")
+        at = 18 + length
+        if at > size:
+            raise fault(path, 14, f"not an AEDAT 4 file: its header would end at byte {at} of {size}")
+        end = _end_of_packets(file.read(length))
+        end = end if at <= end <= size else size
+        while at < end:
             file.seek(at)
             head = file.read(8)
-            if len(head) < 8:
-                break
             following = at + 8 + int.from_bytes(head[4:], "little")
-    return at
+            if len(head) < 8 or following > end:
+                break
+            at, count = following, count + 1
+    return count, at, at < end
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _end_of_packets(header: bytes) -> int:
+    """Where a table of the packets follows them, as the header (a flatbuffer) says; -1 if it does not."""
+    try:
+        (table,) = struct.unpack_from("<I", header)
+        (back,) = struct.unpack_from("<i", header, table)
+        (place,) = struct.unpack_from("<H", header, table - back + 6)  # the second field
+        return int(struct.unpack_from("<q", header, table + place)[0]) if place else -1
+    except struct.error:
+        return -1
+
+
+@contextmanager
+def _library(problem: Callable[[str], FeastError]) -> Iterator[None]:
+    """For calls of `aedat`: errors, and panics (no Exception), become ``problem(first line)``."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, RuntimeError) and type(error).__name__ != "PanicException":
+            raise
+        raise problem((str(error).splitlines() or [type(error).__name__])[0]) from None

@@ -7,9 +7,10 @@ unpickled, and arrays are read piece by piece.
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -19,11 +20,13 @@ import numpy.typing as npt
 from codegen.errors import FeastError
 from codegen.model import Sensor
 from codegen.records import Events
-from host.readers.base import Recording, Unwrapper, checked_columns, fault, opened, size_of
+from host.readers.base import Recording, Unwrapper, checked_columns, fault, foreign, opened, size_of
 from host.readers.hdf5 import find_columns, microseconds
 
 GENX320: Final = Sensor(320, 320)
 _CHUNK: Final = 1 << 18
+_MOST_ROW_BYTES: Final = 1 << 10
+_READ_BYTES: Final = 1 << 20
 _GENX_COLUMNS: Final = 6
 
 Array = npt.NDArray[Any]
@@ -34,7 +37,7 @@ class _Stream:
 
     def __init__(self, path: Path, name: str, file: IO[bytes], start: int = 0) -> None:
         self._path, self._name, self._file = path, name, file
-        try:
+        with foreign(lambda reason: fault(path, start, f"{name}: not a NumPy array: {reason}")):
             version = np.lib.format.read_magic(file)
             read = (
                 np.lib.format.read_array_header_1_0
@@ -42,28 +45,33 @@ class _Stream:
                 else np.lib.format.read_array_header_2_0
             )
             self.shape, fortran, self.dtype = read(file)
-        except (ValueError, OSError, EOFError) as error:
-            raise fault(path, start, f"{name}: not a NumPy array: {str(error).splitlines()[0]}") from None
         if self.dtype.hasobject or (fortran and len(self.shape) > 1):
             raise FeastError(f"{path}: {name}: dtype {self.dtype}, expected numbers in C order")
-        self._row = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+        self._row = math.prod(self.shape[1:]) * self.dtype.itemsize
         self._done = 0
 
     def read(self, rows: int) -> Array:
         """The next `rows` rows, fewer at the end."""
-        rows = min(rows, self.shape[0] - self._done) if self.shape else 0
-        wanted, data = rows * self._row, b""
-        try:
-            while len(data) < wanted and (more := self._file.read(wanted - len(data))):
-                data += more
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
-            raise FeastError(f"{self._path}: {self._name}, row {self._done}: damaged: {error}") from None
-        if len(data) < wanted:
-            row = self._done + len(data) // max(self._row, 1)
+        if not self.shape or min(self.shape) < 0 or not 0 < self._row <= _MOST_ROW_BYTES:
+            problem = f"shape {self.shape} of {self.dtype}, expected rows of a few numbers"
+            raise FeastError(f"{self._path}: {self._name}: {problem}")
+        rows = min(rows, self.shape[0] - self._done)
+        wanted, parts, got = rows * self._row, [], 0
+        with _damaged(self._path, f"{self._name}, row {self._done}"):
+            while got < wanted and (more := self._file.read(min(wanted - got, _READ_BYTES))):
+                parts.append(more)
+                got += len(more)
+        if got < wanted:
+            row = self._done + got // self._row
             end = size_of(self._path)
             raise fault(self._path, end, f"truncated: {self._name} ends in row {row} of {self.shape[0]}")
         self._done += rows
-        return np.frombuffer(data, self.dtype).reshape(rows, *self.shape[1:])
+        return np.frombuffer(b"".join(parts), self.dtype).reshape(rows, *self.shape[1:])
+
+
+def _damaged(path: Path, where: str) -> AbstractContextManager[None]:
+    """For calls of zipfile on a file that may be damaged."""
+    return foreign(lambda reason: FeastError(f"{path}: {where}: damaged: {reason}"))
 
 
 def open_npy(path: Path) -> Recording:
@@ -85,23 +93,22 @@ def open_npy(path: Path) -> Recording:
 def open_npz(path: Path) -> Recording:
     """Open a ``.npz`` file: columns in arrays of their own, else the first array that holds events."""
     with opened(path) as file:
-        try:
+        end = size_of(path)
+        with foreign(lambda reason: fault(path, end, f"not a .npz file, or truncated: {reason}")):
             archive = zipfile.ZipFile(file)
-        except zipfile.BadZipFile as error:
-            raise fault(path, size_of(path), f"not a .npz file, or truncated: {error}") from None
         names = [name.removesuffix(".npy") for name in archive.namelist()]
         columns = find_columns(names)
         sensor = None
         if columns is None:
             name = _first_events(path, archive, names)
-            with archive.open(f"{name}.npy") as member:
+            with _member(path, archive, name) as member:
                 sensor = _check(path, name, _Stream(path, name, member))
 
     def chunks() -> Iterator[Events]:
         with opened(path) as file, zipfile.ZipFile(file) as archive, ExitStack() as stack:
 
             def stream(name: str) -> _Stream:
-                return _Stream(path, name, stack.enter_context(archive.open(f"{name}.npy")))
+                return _Stream(path, name, stack.enter_context(_member(path, archive, name)))
 
             if columns is None:
                 yield from _rows(path, name, stream(name))
@@ -111,9 +118,14 @@ def open_npz(path: Path) -> Recording:
     return Recording(sensor, chunks)
 
 
+def _member(path: Path, archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    with _damaged(path, name):
+        return archive.open(f"{name}.npy")
+
+
 def _first_events(path: Path, archive: zipfile.ZipFile, names: list[str]) -> str:
     for name in names:
-        with archive.open(f"{name}.npy") as member:
+        with _member(path, archive, name) as member:
             stream = _Stream(path, name, member)
         if _is_genx(stream) or find_columns(list(stream.dtype.names or ())):
             return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,22 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise FeastError(f"{path}: cannot read: {error.strerror or error}") from None
+
+
+@contextmanager
+def foreign(problem: Callable[[str], FeastError]) -> Iterator[None]:
+    """What a library says about a damaged file becomes ``problem(first line)``.
+
+    h5py, zipfile and numpy raise errors of some twenty types then, so all are taken: put nothing but calls of
+    them here. What they warn of is silenced.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except FeastError:
+        raise
+    except Exception as error:
+        raise problem(" ".join(str(error).split())[:200] or type(error).__name__) from None
 
 
 def size_of(path: Path) -> int:
@@ -108,9 +125,11 @@ def make_events(t_us: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, polarit
 def checked_columns(where: Callable[[int], FeastError], t_us: Any, x: Any, y: Any, polarity: Any) -> Events:
     """Like `make_events` for numbers of any type; polarity may be 0 and 1 or -1 and 1.
 
-    Raises ``where(row)`` for the first row with a number that an event cannot hold.
+    Raises ``where(row)`` for the first row with a number that an event cannot hold, or no number.
     """
     columns = [np.asarray(column) for column in (t_us, x, y, polarity)]
+    if any(column.dtype.kind not in "biuf" or column.ndim != 1 for column in columns):
+        raise where(0)
     limits = (2**63, 2**16, 2**16, 2)
     for column, limit, lowest in zip(columns, limits, (0, 0, 0, -1), strict=True):
         bad = ~((column >= lowest) & (column < limit))

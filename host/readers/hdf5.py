@@ -7,6 +7,7 @@ Compression by gzip is HDF5's own; Blosc and the like come with the package hdf5
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from codegen.errors import FeastError
 from codegen.model import Sensor
 from codegen.records import Events
-from host.readers.base import Recording, checked_columns, opened, size_of
+from host.readers.base import Recording, checked_columns, foreign, opened, size_of
 
 NAMES: Final = {
     "t": ("t", "ts", "time", "times", "timestamp", "timestamps"),
@@ -26,6 +27,9 @@ NAMES: Final = {
 }
 """How columns are called, in lower case."""
 _CHUNK: Final = 1 << 18
+_MOST_ROW_BYTES: Final = 1 << 10
+_MOST_ROWS_PER_BYTE: Final = 1 << 12
+"""No compression holds more; a file may claim any number of rows that were never written."""
 _SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 
 
@@ -61,28 +65,22 @@ def open_hdf5(path: Path) -> Recording:
     with opened(path) as file:
         if file.read(8) != _SIGNATURE:
             raise FeastError(f"{path}: byte 0: not an HDF5 file")
-    try:
-        with h5py.File(path, "r") as file:
-            place = _find(file)
-            sensor = _sensor(file, place)
-    except OSError as error:
-        raise FeastError(f"{path}: damaged or truncated: {_reason(error)}") from None
+    with _damaged(path), h5py.File(path, "r") as file:
+        place = _find(file)
+        sensor = _sensor(path, file, place)
     if place is None:
         raise FeastError(f"{path}: holds no columns t, x, y and p (in one group, or fields of one table)")
 
     def chunks() -> Iterator[Events]:
         _load_filters()
-        with h5py.File(path, "r") as file:
-            columns, offset_us = _columns(file, place)
-            count = min(len(column) for column in columns.values())
-            if count < max(len(column) for column in columns.values()):
-                raise FeastError(f"{path}: {place}: the columns differ in length")
+        with ExitStack() as stack:
+            with _damaged(path):
+                file = stack.enter_context(h5py.File(path, "r"))
+                columns, offset_us = _columns(path, file, place)
+                count = _count(path, place, columns)
             for first in range(0, count, _CHUNK):
-                try:
+                with _damaged(path, f"{place}, rows from {first}: "):
                     rows = {name: column[first : first + _CHUNK] for name, column in columns.items()}
-                except OSError as error:
-                    where = f"{place}, rows from {first}"
-                    raise FeastError(f"{path}: {where}: cannot be read: {_reason(error)}") from None
                 yield checked_columns(
                     lambda row, first=first: FeastError(  # type: ignore[misc]
                         f"{path}: {place}, row {first + row}: not an event"
@@ -94,6 +92,29 @@ def open_hdf5(path: Path) -> Recording:
                 )
 
     return Recording(sensor, chunks)
+
+
+def _damaged(path: Path, where: str = "") -> AbstractContextManager[None]:
+    """For calls of h5py on a file that may be damaged."""
+
+    def problem(reason: str) -> FeastError:
+        missing = "filter" in reason.lower() or "plugin" in reason.lower()
+        advice = "; pip install hdf5plugin" if missing else ""
+        return FeastError(f"{path}: {where}cannot be read, damaged or truncated: {reason}{advice}")
+
+    return foreign(problem)
+
+
+def _count(path: Path, place: str, columns: dict[str, Any]) -> int:
+    """Rows of the columns. Raises FeastError if they differ, or if the file cannot hold as many."""
+    counts = [len(column) for column in columns.values()]
+    if min(counts) < max(counts):
+        raise FeastError(f"{path}: {place}: the columns differ in length")
+    if counts[0] > _MOST_ROWS_PER_BYTE * size_of(path):
+        raise FeastError(
+            f"{path}: {place}: {counts[0]} rows, more than a file of {size_of(path)} bytes holds"
+        )
+    return counts[0]
 
 
 def _find(file: Any) -> str | None:
@@ -111,7 +132,7 @@ def _find(file: Any) -> str | None:
     return at_root or file.visititems(visit)
 
 
-def _columns(file: Any, place: str) -> tuple[dict[str, Any], int]:
+def _columns(path: Path, file: Any, place: str) -> tuple[dict[str, Any], int]:
     """Column by t, x, y, p, and the offset of the times."""
     import h5py
 
@@ -119,21 +140,30 @@ def _columns(file: Any, place: str) -> tuple[dict[str, Any], int]:
     if isinstance(item, h5py.Group):
         names = find_columns(list(item)) or {}
         columns = {column: item[name] for column, name in names.items()}
+        tables = list(columns.values())
     else:
         names = find_columns(list(item.dtype.names)) or {}
         columns = {column: item.fields(name) for column, name in names.items()}
+        tables = [item]
+    if any(table.ndim != 1 or table.dtype.itemsize > _MOST_ROW_BYTES for table in tables):
+        raise FeastError(f"{path}: {place}: expected one number a row in each column")
     return columns, int(file["t_offset"][()]) if "t_offset" in file else 0
 
 
-def _sensor(file: Any, place: str | None) -> Sensor | None:
+def _sensor(path: Path, file: Any, place: str | None) -> Sensor | None:
     """From attributes ``width`` and ``height``, or ``sensor_resolution`` (height, width), if there."""
     for item in (file, file[place] if place else file):
         attributes = item.attrs
         if "width" in attributes and "height" in attributes:
-            return Sensor.parse(f"{int(attributes['width'])}x{int(attributes['height'])}")
-        if "sensor_resolution" in attributes:
+            width, height = int(attributes["width"]), int(attributes["height"])
+        elif "sensor_resolution" in attributes:
             height, width = (int(side) for side in attributes["sensor_resolution"][:2])
+        else:
+            continue
+        try:
             return Sensor.parse(f"{width}x{height}")
+        except FeastError as error:
+            raise FeastError(f"{path}: {error}") from None
     return None
 
 
@@ -143,9 +173,3 @@ def _load_filters() -> None:
 
     with contextlib.suppress(ImportError):
         import hdf5plugin  # noqa: F401
-
-
-def _reason(error: OSError) -> str:
-    text = " ".join(str(error).split())
-    missing = "filter" in text.lower() or "plugin" in text.lower()
-    return text + ("; pip install hdf5plugin" if missing else "")
