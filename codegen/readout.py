@@ -104,12 +104,13 @@ def quantise_readout(readout: Readout) -> QuantReadout:
 
     Raises FeastError if one is too large for them.
     """
-    rows = (readout.weights + readout.bias[:, None]).T
-    bits = MOST_ROW_BITS
+    with np.errstate(over="ignore"):
+        rows = (readout.weights + readout.bias[:, None]).T
+    largest = np.abs(np.rint(rows)).max()
+    bits = MOST_ROW_BITS if largest <= ROW_MAX else -1
     while bits >= 0 and np.abs(np.rint(rows * 2.0**bits)).max() > ROW_MAX:
         bits -= 1
     if bits < 0:
-        largest = np.abs(rows).max()
         raise FeastError(f"readout: a weight and its bias come to {largest:.6g}: at most {ROW_MAX} fit")
     return QuantReadout(readout.grid, readout.labels, np.rint(rows * 2.0**bits).astype(np.int16), bits)
 

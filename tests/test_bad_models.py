@@ -22,6 +22,7 @@ import pytest
 
 from codegen import qformat, wire
 from codegen.errors import FeastError
+from codegen.filters import Filters
 from codegen.model import Model, Sensor, load_model, save_model
 from codegen.options import Options
 from codegen.plan import make_plan
@@ -30,7 +31,7 @@ from codegen.render import render
 from codegen.twin import Twin
 from tests.fuzz.seeds import say
 from tests.fuzz.targets import STEP_NETWORKS, build, link_plan, replay, sources
-from tests.networks import make_events, make_model, make_stack
+from tests.networks import behind, make_events, make_model, make_stack, with_readout
 from tests.proofs.driver import build_driver, drive, emitted, steps
 
 CASES = 1000
@@ -41,7 +42,9 @@ SANITIZE = ["cc", "-std=c11", "-O0", "-g", "-fsanitize=address,undefined", "-fno
 def base_models() -> list[Model]:
     """One of each kind of model there is."""
     plain = make_model(SENSOR, neurons=2, radius=1)
-    return [plain, make_stack(plain, radius=1, neurons=2)]
+    filters = Filters(Sensor(12, 10), ((1, 1),), 50, 500, 1, 1)
+    stack = make_stack(plain, radius=1, neurons=2)
+    return [plain, stack, with_readout(behind(filters, neurons=2, radius=1), classes=2)]
 
 
 # Model files

@@ -112,10 +112,10 @@ def test_more_damaged_files(seed: int) -> None:
 
 @POSIX
 def test_the_fuzzer_of_files_finds_a_planted_fault(tmp_path: Path) -> None:
-    """In a process of its own, as `watched` does it: a reader that lets an error of h5py out."""
-    script = "import contextlib, host.readers.hdf5 as h; h._damaged = lambda *_: contextlib.nullcontext()\n"
+    """In a process of its own, as `watched` does it: a reader that lets an error of zipfile out."""
+    script = "import contextlib, host.readers.arrays as a; a._damaged = lambda *_: contextlib.nullcontext()\n"
     script += "from pathlib import Path; from tests.fuzz import host\n"
-    script += f"host.run(Path({str(tmp_path)!r}), 2000, 1, ['HDF5'])"
+    script += f"host.run(Path({str(tmp_path)!r}), 2000, 1, ['npz of columns'])"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False
     )

@@ -368,7 +368,7 @@ def test_npy_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 
 def claims(folder: Path) -> dict[str, tuple[Path, str]]:
-    """Files, each with what is said of it. Fuzzing found them ending in other errors, or in none for hours."""
+    """Files, each with what is said of it; fuzzing found them to end in other errors, or never."""
     import h5py
 
     found = {}

@@ -5,7 +5,7 @@
 #include "fuzz.h"
 #include "store.h"
 
-static uint8_t flash[STORE_SLOTS][STORE_SLOT_BYTES];
+static uint8_t flash[STORE_SLOTS][LINK_STORE_BYTES];
 static uint32_t flash_left = UINT32_MAX; /* operations until the power fails */
 static uint32_t flash_part; /* bytes of the operation in which it fails that are done */
 
@@ -20,17 +20,17 @@ static inline uint32_t flash_done(uint32_t bytes)
     return bytes;
 }
 
-bool store_port_erase(uint32_t slot)
+bool store_port_erase(uint32_t slot, uint32_t bytes)
 {
-    CHECK(slot < STORE_SLOTS);
-    const uint32_t done = flash_done(STORE_SLOT_BYTES);
+    CHECK(slot < STORE_SLOTS && bytes <= LINK_STORE_BYTES);
+    const uint32_t done = flash_done(sizeof flash[slot]);
     memset(flash[slot], 0xFF, done);
-    return done == STORE_SLOT_BYTES;
+    return done == sizeof flash[slot];
 }
 
 bool store_port_write(uint32_t slot, uint32_t offset, const uint8_t unit[STORE_UNIT_BYTES])
 {
-    CHECK(slot < STORE_SLOTS && offset % STORE_UNIT_BYTES == 0u && offset < STORE_SLOT_BYTES);
+    CHECK(slot < STORE_SLOTS && offset % STORE_UNIT_BYTES == 0u && offset < LINK_STORE_BYTES);
     const uint32_t done = flash_done(STORE_UNIT_BYTES);
     for (uint32_t i = 0; i < done; i++) {
         flash[slot][offset + i] &= unit[i];
@@ -40,7 +40,7 @@ bool store_port_write(uint32_t slot, uint32_t offset, const uint8_t unit[STORE_U
 
 void store_port_read(uint32_t slot, uint32_t offset, uint8_t *bytes, uint32_t count)
 {
-    CHECK(slot < STORE_SLOTS && offset <= STORE_SLOT_BYTES && count <= STORE_SLOT_BYTES - offset);
+    CHECK(slot < STORE_SLOTS && offset <= LINK_STORE_BYTES && count <= LINK_STORE_BYTES - offset);
     memcpy(bytes, &flash[slot][offset], count);
 }
 

@@ -67,7 +67,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     feast_init(feast);
     words_of(feast, first);
     if ((choice & 2u) != 0u) { /* both slots hold a state */
-        CHECK(store_save(feast) && store_save(feast));
+        CHECK(store_save(feast));
+        for (uint32_t i = 0; i < 8u; i++) { /* learns */
+            const feast_event_t event = {.t_us = i, .x = 1, .y = 1};
+            (void)feast_step(feast, &event);
+        }
+        CHECK(store_save(feast));
+        feast_init(feast);
     }
     for (uint32_t slot = 0; slot < STORE_SLOTS; slot++) {
         change(slot, take_8(&input) % 16u, (choice & (4u << slot)) != 0u, &input);
@@ -92,7 +98,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     const bool again = store_load(feast);
     if (saved) {
         CHECK(again && holds(feast, kept));
-        CHECK(store_kept() == (number + 1u == 0u ? 1u : number + 1u));
+        if (!loaded || memcmp(before, kept, sizeof kept) != 0) { /* else it was there already */
+            CHECK(store_kept() == (number + 1u == 0u ? 1u : number + 1u));
+        }
     } else if (loaded) {
         CHECK(again && (holds(feast, before) || holds(feast, kept)));
     }

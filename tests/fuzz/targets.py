@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from codegen.boards import Kernel
+from codegen.filters import Filters
 from codegen.model import Model, Sensor
 from codegen.options import Options
 from codegen.plan import Plan, make_plan
 from codegen.quantise import quantise
 from codegen.render import render
 from tests.fuzz.seeds import dialogues, edges
-from tests.networks import make_model, make_stack
+from tests.networks import behind, make_model, make_stack, with_readout
 from tests.proofs.driver import emitted, write_library
 
 HERE: Final = Path(__file__).resolve().parent
@@ -33,6 +34,9 @@ Files = dict[str, str]
 
 
 SENSOR: Final = Sensor(6, 5)
+FILTERS: Final = Filters(
+    Sensor(12, 10), ((1, 1),), refractory_us=50, background_us=500, cell_shift=1, downsample_shift=1
+)
 
 
 def _network(polarity: str, border: str = "zero", radius: int = 1) -> Model:
@@ -47,9 +51,13 @@ STEP_NETWORKS: Final[dict[str, tuple[Model, Options]]] = {
     "learning-separate": (_network("separate", radius=2), Options(learning=True)),
     "frozen": (_network("separate"), Options(select="threshold", weights="int8")),
     "layers": (make_stack(_network("separate"), radius=1, neurons=2, eta=0.1, tau_us=900.0), Options(True)),
+    "filters-readout": (
+        with_readout(behind(FILTERS, radius=1, neurons=3, eta=0.1, tau_us=300.0)),
+        Options(learning=True),
+    ),
 }
 STEP_KERNELS: Final[tuple[Kernel, Kernel]] = ("small", "dsp")
-LINK_DEFINES: Final = ("-DLINK_STORE=1", "-DLINK_RESULT_WINDOW=16u", "-DLINK_RESULTS_PER_FRAME=8u")
+LINK_DEFINES: Final = ("-DLINK_STORE_BYTES=512u", "-DLINK_RESULT_WINDOW=16u", "-DLINK_RESULTS_PER_FRAME=8u")
 PARTS: Final = {"framing": {"framing.c"}, "store": {"framing.c", "store.c"}}
 """Files of the firmware that a target is made of; all but main.c if it is not named here."""
 TARGETS: Final = ("framing", "link", "store", *(f"step-{name}" for name in STEP_NETWORKS))

@@ -34,8 +34,16 @@ static void event(void *self, uint64_t t_us, uint16_t x, uint16_t y)
     of->y = y;
 }
 
+#ifdef FEAST_CAMERA_WIDTH /* events are in pixels of the camera before the filters */
+#define WIDTH FEAST_CAMERA_WIDTH
+#define HEIGHT FEAST_CAMERA_HEIGHT
+#else
+#define WIDTH FEAST_SENSOR_WIDTH
+#define HEIGHT FEAST_SENSOR_HEIGHT
+#endif
+
 const variant_t VARIANT = {
-    sizeof(feast_t), sizeof(feast_event_t), FEAST_SENSOR_WIDTH, FEAST_SENSOR_HEIGHT, FEAST_FEATURES,
+    sizeof(feast_t), sizeof(feast_event_t), WIDTH, HEIGHT, FEAST_FEATURES,
     FEAST_STATE_WORDS, FEAST_SNAPSHOT_WORDS, FEAST_LEARNING != 0,
     init, reset, step, word, set_learning, import_word, import_finish, query, event,
 };
