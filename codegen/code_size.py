@@ -61,8 +61,10 @@ def code_bytes(layout: Layout, options: Options) -> int:
 
 def stack_bytes(layout: Layout, options: Options) -> int:
     """Stack that `feast_step` and what it calls take at most."""
-    patch = 2 * VECTOR * layout.vectors if layout.kernel == "vector" else 0
-    return _STACK[options.learning] + patch
+    if layout.kernel == "vector":
+        return _STACK[options.learning] + 2 * VECTOR * layout.vectors
+    listed = layout.rows if layout.rows > layout.side else 0  # rows of a patch that are not all zero
+    return _STACK[options.learning] + 2 * listed
 
 
 def filter_code_bytes(filters: Filters | None) -> int:

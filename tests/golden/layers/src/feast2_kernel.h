@@ -36,13 +36,29 @@ typedef struct {
     const int16_t *cells;
     uint32_t top;
     uint32_t rows;
+    uint32_t count;
+    uint16_t filled[FEAST2_ROWS]; /* of these rows the `count` that are not all zero: most channels are quiet */
 } feast2_patch_t;
+
+static inline bool feast2_is_quiet(const int16_t *cells)
+{
+    uint32_t any = (uint16_t)cells[FEAST2_SIDE - 1u];
+    any |= (uint32_t)(uint16_t)cells[0] | (uint32_t)(uint16_t)cells[1];
+    return any == 0u;
+}
 
 static inline void feast2_take_patch(feast2_patch_t *patch, const int16_t *cells, uint32_t top, uint32_t rows)
 {
     patch->cells = cells;
     patch->top = top;
     patch->rows = rows;
+    patch->count = 0;
+    for (uint32_t row = 0; row < rows; row++) {
+        if (!feast2_is_quiet(&cells[row * FEAST2_STRIDE])) {
+            patch->filled[patch->count] = (uint16_t)row;
+            patch->count++;
+        }
+    }
 }
 
 /* Halves the values of a row `octaves` times, truncating magnitudes; fewer than FEAST2_DEAD_OCTAVES. */
@@ -60,13 +76,14 @@ static inline void feast2_halve_row(int16_t *row, uint32_t octaves)
 /* Products of a patch with the features of a block. One load of two cells serves all of them. */
 static inline void feast2_dots(const feast2_patch_t *patch, const feast2_pair_t *block, int32_t *dots)
 {
-    const int16_t *cells = patch->cells;
-    const feast2_pair_t *weights = block + patch->top * FEAST2_ROW_WORDS;
     int32_t sum0 = 0;
     int32_t sum1 = 0;
     int32_t sum2 = 0;
     int32_t sum3 = 0;
-    for (uint32_t row = patch->rows; row != 0u; row--) {
+    for (uint32_t i = 0; i < patch->count; i++) {
+        const uint32_t row = patch->filled[i];
+        const int16_t *cells = patch->cells + row * FEAST2_STRIDE;
+        const feast2_pair_t *weights = block + (patch->top + row) * FEAST2_ROW_WORDS;
         feast2_pair_t pair;
         int32_t cell0;
         int32_t cell1;
@@ -98,8 +115,6 @@ static inline void feast2_dots(const feast2_patch_t *patch, const feast2_pair_t 
         pair = feast2_load_weights(&weights[7]);
         sum3 += cell0 * feast2_lane0(pair);
         sum3 += cell1 * feast2_lane1(pair);
-        weights += FEAST2_ROW_WORDS;
-        cells += FEAST2_STRIDE;
     }
     dots[0] = sum0;
     dots[1] = sum1;
