@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import threading
@@ -30,7 +31,7 @@ from host.monitor.server import Monitor
 from host.monitor.session import DRAWN_EVENTS, Session
 from host.streaming import Feed, Recorded, Streamer
 from tests import link_device
-from tests.networks import make_events, make_model
+from tests.networks import make_events, make_model, with_readout
 
 SENSOR = Sensor(34, 34)
 COUNT = 6000
@@ -163,6 +164,15 @@ class TestWhatIsSent:
         learned = load_model(tmp_path / saved["note"].removeprefix("saved "))
         assert (words_of(learned)[:-2] == twin.learned()[:-2]).all()
 
+    def test_scores_and_the_surface_before_them(self, scoring: tuple[Monitor, Twin]) -> None:
+        server, twin = scoring
+        surface = base64.b64encode(twin.surface().astype("<i2").tobytes()).decode()
+        live = server.url.replace("http", "ws").replace("/?", "/live?")
+        read(live, lambda v: v["events"] == COUNT and v.get("surface") == surface)
+        done = read(live, lambda v: v.get("scores") == [str(score) for score in twin.scores.tolist()])
+        assert done["label"] == twin.label
+        assert done["device"]["labels"] == list("0123456789")
+
     def test_draws_little_and_processes_all(self, program: Path, model: Model, tmp_path: Path) -> None:
         """At 100 k events a second."""
         events = make_events(300_000, mean_gap_us=10.0)
@@ -188,6 +198,19 @@ class TestWhatIsSent:
             assert len(file["events"]) == len(file["results"]) == file["ends"][-1] > 1000
 
 
+@pytest.fixture
+def scoring(tmp_path: Path) -> Iterator[tuple[Monitor, Twin]]:
+    """A monitor of a device with class scores, and what the scores will be."""
+    model = with_readout(make_model(neurons=4, radius=1), grid=5, classes=10)
+    twin = Twin(quantise(model)[0], Options(learning=True))
+    twin.set_learning(False)
+    twin.step(make_events(COUNT))
+    program = link_device.build_real_process(tmp_path, model)
+    feed = Silent(EventStream(make_events(COUNT), SENSOR, "all", None))
+    with monitor(program, model, tmp_path, feed, learning=False) as (server, _):
+        yield server, twin
+
+
 def learned_twin(model: Model) -> Twin:
     twin = Twin(quantise(model)[0], Options(learning=True))
     twin.step(make_events(COUNT))
@@ -211,12 +234,19 @@ def browser() -> Iterator[Any]:
     chrome.quit()
 
 
+def visit(browser: Any, url: str) -> None:
+    """Open a page, with what the page before it has complained about forgotten: its monitor has ended."""
+    browser.get("about:blank")
+    browser.get_log("browser")
+    browser.get(url)
+
+
 class TestInChromium:
     def test_values_on_the_page_equal_the_devices(
         self, browser: Any, served: tuple[Monitor, Session], model: Model
     ) -> None:
         twin = learned_twin(model)
-        browser.get(served[0].url)
+        visit(browser, served[0].url)
 
         def text(name: str) -> str:
             return str(browser.find_element("id", name).text)
@@ -248,10 +278,31 @@ class TestInChromium:
         assert lit, "the time surface is drawn"
         assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
 
+    def test_class_scores_on_the_page_equal_the_devices(
+        self, browser: Any, scoring: tuple[Monitor, Twin]
+    ) -> None:
+        server, twin = scoring
+        visit(browser, server.url)
+
+        def shown() -> list[str]:
+            return [browser.find_element("id", f"score-{n}").text for n in range(10)]
+
+        wanted = [f"{score:,}" for score in twin.scores.tolist()]
+        until(lambda: browser.find_elements("id", "score-9") and shown() == wanted)
+        assert browser.find_element("css selector", "#scores .first th").text == str(twin.label)
+        assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+    def test_no_panel_for_a_device_without_scores(
+        self, browser: Any, served: tuple[Monitor, Session]
+    ) -> None:
+        visit(browser, served[0].url)
+        until(lambda: browser.find_element("id", "events").text not in ("–", "0"))
+        assert not browser.find_element("id", "classes").is_displayed()
+
     def test_buttons(self, browser: Any, program: Path, model: Model, tmp_path: Path) -> None:
         feed = Silent(EventStream(make_events(200_000, mean_gap_us=100.0), SENSOR, "x", None), speed=1.0)
         with monitor(program, model, tmp_path, feed, learning=False) as (server, session):
-            browser.get(server.url)
+            visit(browser, server.url)
             until(lambda: browser.find_element("id", "events").text not in ("–", "0"))
             browser.find_element("id", "pause").click()
             until(lambda: browser.find_element("id", "pause").text == "Resume")

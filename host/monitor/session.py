@@ -19,6 +19,7 @@ import numpy as np
 
 from codegen.errors import FeastError
 from codegen.model import Model, save_model
+from codegen.readout import name_of
 from codegen.records import Events
 from codegen.snapshot import score_words
 from host.learned import model_of
@@ -62,8 +63,9 @@ class Session(threading.Thread):
         self._last_signals: DeviceSignals | None = None
         hello = streamer.link.hello
         self._surface_words = hello.banks * hello.sensor.width * hello.sensor.height
-        readout = model.readout if model is not None else None
-        self._score_words = score_words(readout.size.classes if readout else 0)
+        self._score_words = score_words(hello.classes)
+        readout = model.readout if model is not None and hello.classes else None
+        self._labels = readout.labels if readout else tuple(f"class {n}" for n in range(hello.classes))
         self._weight_words = hello.features * (2 * hello.radius + 1) ** 2
         self._fixed = self._describe()
         self._view: dict[str, Any] = {"device": self._fixed, "events": 0, "note": ""}
@@ -108,7 +110,11 @@ class Session(threading.Thread):
             if self._recorder is not None:
                 self._recorder.end_recording(piece.name)
             counters = {name: n for name, n in self._streamer.totals.items() if n}
-            self._show(totals=counters, recording=piece.name)
+            self._show(
+                totals=counters,
+                recording=piece.name,
+                recording_label=name_of(self._labels, piece.summary.label) if self._labels else None,
+            )
             return
         stretch = piece.stretch
         if len(stretch):
@@ -182,6 +188,7 @@ class Session(threading.Thread):
             "side": 2 * hello.radius + 1,
             "banks": hello.banks,
             "learning": hello.learning,
+            "labels": self._labels,
             "law": None if params is None else params.law_miss_rate,
         }
 
@@ -193,6 +200,10 @@ class Session(threading.Thread):
         if now >= self._due["signals"]:
             signals = link.signals()
             shown |= self._signals(signals) | {"counters": dict(link.counters())}
+            if self._labels:
+                found = link.scores()
+                # As text: a page's numbers are exact up to 2^53 only.
+                shown |= {"scores": [str(score) for score in found.scores], "label": found.label}
             self._wait("signals", now, _SIGNALS_S)
         if now >= self._due["surface"] and self._surface_words <= _SHOWN_WORDS:
             began = time.monotonic()

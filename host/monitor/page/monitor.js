@@ -3,7 +3,7 @@
 const $ = (id) => document.getElementById(id);
 const whole = new Intl.NumberFormat("en");
 const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
-let device = null, cards = [], hues = [], dots = [];
+let device = null, cards = [], classes = [], hues = [], dots = [];
 
 // Golden-angle hues: neighbours in number are far apart in colour, however many features there are.
 const hueOf = (n) => `hsl(${(n * 137.508 + 205) % 360} ${72 + 12 * (n % 2)}% ${62 + 7 * (n % 3)}%)`;
@@ -40,6 +40,19 @@ function prepare(view) {
     $("cards").append(card);
     return { image, threshold, wins, fill };
   });
+  $("classes").hidden = device.labels.length === 0;
+  classes = device.labels.map((label, n) => {
+    const row = document.createElement("tr"), head = document.createElement("th");
+    const bar = document.createElement("div"), fill = document.createElement("i"), score = document.createElement("td");
+    head.textContent = label;
+    head.scope = "row";
+    bar.className = "bar";
+    bar.append(fill);
+    score.id = `score-${n}`;
+    row.append(head, bar, score);
+    return { row, fill, score };
+  });
+  $("scores").replaceChildren(...classes.map(({ row }) => row));
   $("learn").disabled = !device.learning;
   $("scene").style.aspectRatio = `${device.sensor[0]} / ${device.sensor[1]}`;
 }
@@ -178,11 +191,24 @@ function show(view) {
     drawChart(view);
     counters(view);
   }
+  if (view.scores) drawScores(view);
   if (view.weights && view.weights !== show.weights) { show.weights = view.weights; drawFeatures(view); }
   if (view.drawn) drawScene(view);
   document.body.dataset.events = view.events;
   document.body.dataset.device = signals ? JSON.stringify(signals) : "";
   document.body.dataset.state = view.state;
+}
+
+// Only the order of scores counts, so bars reach from the lowest of them to the highest.
+function drawScores(view) {
+  const scores = view.scores.map(BigInt), values = scores.map(Number);
+  const low = Math.min(...values), span = Math.max(...values) - low || 1;
+  classes.forEach(({ row, fill, score }, n) => {
+    score.textContent = whole.format(scores[n]);
+    fill.style.width = `${(100 * (values[n] - low)) / span}%`;
+    row.className = n === view.label ? "first" : "";
+  });
+  set("last", view.recording ? `last recording, ${view.recording}: ${view.recording_label ?? "no label"}` : "");
 }
 
 function press(id, on, yes, no) {
