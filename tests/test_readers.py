@@ -342,6 +342,20 @@ def test_a_bad_line_is_named_by_its_byte(line: str, problem: str, tmp_path: Path
         open_recording(path, SENSOR).read()
 
 
+def test_a_text_file_whose_first_event_lacks_its_time(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y,p,t\n1,2\n", encoding="utf-8")
+    with pytest.raises(FeastError, match=r"byte 8: line '1,2' is no event"):
+        open_recording(tmp_path / "a.csv", SENSOR).read()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_text_file_whose_names_are_followed_by_nothing_but_remarks(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("t,x,y,p\n# no event\n \n", encoding="utf-8")
+    assert open_recording(tmp_path / "a.csv", SENSOR).read().size == 0
+    with pytest.raises(FeastError, match=r"a.csv: no event is left"):
+        open_source(str(tmp_path / "a.csv"), SENSOR).load(0)
+
+
 def test_sizes(tmp_path: Path) -> None:
     path = csv(tmp_path / "a.csv", make_events(5, SENSOR))
     with pytest.raises(FeastError, match="does not say how large the sensor is; give --sensor WxH"):

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.errors import FeastError
-from codegen.records import Events
+from codegen.records import EVENT_DTYPE, Events
 from host.readers.base import BLOCK_BYTES, Recording, checked_columns, fault, opened, size_of
 from host.readers.hdf5 import find_columns, microseconds
 
@@ -45,7 +45,8 @@ def open_text(path: Path) -> Recording:
                 )
             places = {column: names.index(name) for column, name in found.items()}
             start, line = file.tell(), file.readline(4096)
-    in_seconds = b"." in (line.translate(_SEPARATORS).split() or [b""])[(places or _ORDER)["t"]]
+    at = (places or _ORDER)["t"]
+    in_seconds = any(b"." in field for field in line.translate(_SEPARATORS).split()[at : at + 1])
 
     def chunks() -> Iterator[Events]:
         for at, data in _line_blocks(path, start):
@@ -75,6 +76,8 @@ def _parse(path: Path, at: int, data: bytes, places: dict[str, int], in_seconds:
     if _WORDS.search(text):
         text = _WORDS.sub(lambda match: b"1" if match[1].lower() == b"true" else b"0", text)
     columns = list(places.values())
+    if not text.strip():
+        return np.zeros(0, EVENT_DTYPE)
     try:
         dtype: Any = np.float64 if in_seconds else np.int64
         rows: npt.NDArray[Any] = np.loadtxt(io.BytesIO(text), dtype, ndmin=2, usecols=columns, comments=None)
