@@ -55,7 +55,7 @@ def device_at(
     elif not elf.is_file():
         raise FeastError(f"{port}: no firmware: name its model with --model, or run `codegen build` first")
     with emulate(board, elf) as emulator:
-        yield lambda: _checked(open_link(emulator.url), model, chosen)
+        yield lambda: _checked(open_link(emulator.url, name=port), model, chosen)
 
 
 def require_state(hello: Hello, model: Model) -> None:

@@ -325,16 +325,18 @@ def open_link(
     baud: int = DEFAULT_BAUD,
     connect_s: float = 5.0,
     patience: Patience = DEFAULT_PATIENCE,
+    name: str | None = None,
 ) -> Link:
     """Open a port and say HELLO.
 
     url: what pyserial takes: a device such as ``/dev/ttyACM0`` or ``COM3``, ``socket://host:port``,
     ``rfc2217://host:port``. connect_s: limit for opening a network port and for the answer, each.
+    name: what errors and the link itself call it, if not by its url.
     Raises FeastError if the port cannot be opened, nothing answers, or the protocol version differs.
     """
     port = open_port(url, baud, connect_s)
     try:
-        return Link(port, url, patience, connect_s)
+        return Link(port, name or url, patience, connect_s)
     except BaseException:
         port.close()
         raise

@@ -15,6 +15,7 @@ from codegen.errors import FeastError
 
 _READ_BYTES: Final = 1 << 16
 _WRITE_LIMIT_S: Final = 10.0
+_TURN_S: Final = 0.02
 
 
 class LinkError(FeastError):
@@ -31,6 +32,7 @@ class Port:
             port.fileno()
         except (OSError, AttributeError):  # io.UnsupportedOperation is an OSError
             self._selectable = False
+            port.timeout = _TURN_S  # once: over rfc2217:// each change is agreed with the server
         _send_at_once(port)
 
     def read(self, limit_s: float) -> bytes:
@@ -39,12 +41,18 @@ class Port:
             if self._selectable:
                 if not select.select([self._port], [], [], limit_s)[0]:
                     return b""
-            elif not self._port.in_waiting:
-                self._port.timeout = limit_s
-                first = self._port.read(1)
-                self._port.timeout = 0
-                return bytes(first) + bytes(self._port.read(self._port.in_waiting) if first else b"")
-            return bytes(self._port.read(_READ_BYTES))
+                return bytes(self._port.read(_READ_BYTES))
+            return self._read_in_turns(time.monotonic() + limit_s)
+
+    def _read_in_turns(self, limit: float) -> bytes:
+        """Where nothing can be selected: on Windows, and over rfc2217://."""
+        while True:
+            waiting = self._port.in_waiting
+            if waiting or time.monotonic() < limit:
+                if data := self._port.read(waiting or 1):
+                    return bytes(data)
+            else:
+                return b""
 
     def write(self, data: bytes) -> None:
         with self._errors():
@@ -82,7 +90,9 @@ def open_port(url: str, baud: int, limit_s: float) -> Port:
     limit = time.monotonic() + limit_s
     while True:
         try:
-            port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=_WRITE_LIMIT_S)
+            # RFC 2217 ports know no limit for writing; they give up a socket that takes nothing for 5 s.
+            write_s = None if url.startswith("rfc2217://") else _WRITE_LIMIT_S
+            port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=write_s)
             return Port(url, port)
         except (serial.SerialException, OSError, ValueError) as error:
             if not url.startswith(("socket://", "rfc2217://")) or time.monotonic() > limit:

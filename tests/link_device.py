@@ -7,15 +7,19 @@ import shlex
 import socket
 import subprocess
 import tempfile
+import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cffi
 import jinja2
 import numpy as np
+import serial
+import serial.rfc2217
 
 from codegen import wire_text
 from codegen.model import Model
@@ -174,6 +178,36 @@ def on_pty(program: Path) -> Iterator[str]:
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+@contextmanager
+def on_rfc2217(program: Path) -> Iterator[str]:
+    """Run a device behind a serial port server that speaks Telnet (RFC 2217); gives its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as server, listening(program) as url:
+        threading.Thread(target=_serve_rfc2217, args=(server, url), daemon=True).start()
+        yield f"rfc2217://127.0.0.1:{server.getsockname()[1]}"
+
+
+def _serve_rfc2217(server: socket.socket, url: str) -> None:
+    host, port = url.removeprefix("socket://").split(":")
+    with server.accept()[0] as client, socket.create_connection((host, int(port))) as device:
+        # The port that it would set the baud rate of; the bytes go to the device.
+        manager = serial.rfc2217.PortManager(serial.serial_for_url("loop://"), _Writer(client.sendall))
+
+        def answer() -> None:
+            with suppress(OSError):
+                while data := device.recv(4096):
+                    client.sendall(b"".join(manager.escape(data)))
+
+        threading.Thread(target=answer, daemon=True).start()
+        with suppress(OSError):
+            while data := client.recv(4096):
+                device.sendall(b"".join(manager.filter(data)))
+
+
+@dataclass(frozen=True)
+class _Writer:
+    write: Callable[[bytes], None]
 
 
 @contextmanager

@@ -416,7 +416,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class TestPorts:
     """The firmware as a process, under the sanitizers, behind real ports."""
 
-    @pytest.mark.parametrize("place", [link_device.listening, link_device.on_pty], ids=["tcp", "pty"])
+    @pytest.mark.parametrize(
+        "place",
+        [link_device.listening, link_device.on_pty, link_device.on_rfc2217],
+        ids=["tcp", "pty", "rfc2217"],
+    )
     def test_a_recording(self, program: Path, place: Any) -> None:
         events, shown = toy_events(20_000), []
         with place(program) as url, open_link(url, patience=LONG) as link:
