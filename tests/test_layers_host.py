@@ -148,7 +148,7 @@ def test_command_line(lower: Model, tmp_path: Path) -> None:
     assert emitted.exit_code == 0 and "on 8 frozen ones below" in emitted.stdout
     report = str(tmp_path / "report.html")
     drawn = run(app, ["report", files[1], "-o", report])
-    assert drawn.exit_code == 0 and "on 8 features below" in Path(report).read_text()
+    assert drawn.exit_code == 0 and "blue where darker" in Path(report).read_text()
 
 
 @needs_compiler
