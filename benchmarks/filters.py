@@ -101,6 +101,9 @@ def chains(camera: Sensor, hot: tuple[tuple[int, int], ...]) -> dict[str, Filter
         "mask, background 5 ms": make_filters(camera, **both),
         "mask, refractory 10 ms, background 5 ms": make_filters(camera, **both, refractory_us=10_000),
         "mask, background 5 ms, one time for 2x2 pixels": make_filters(camera, **both, cell_shift=1),
+        "mask, refractory 10 ms, background 5 ms, one time for 2x2 pixels": make_filters(
+            camera, **both, refractory_us=10_000, cell_shift=1
+        ),
         "mask, background 5 ms, downsampled by 2": make_filters(camera, **both, downsample_shift=1),
     }
 
@@ -147,10 +150,26 @@ def speeds(model: Model, source: Source) -> tuple[float, float]:
     return (events / best[0] * 1e-6 if chain else np.inf), events / best[1] * 1e-6
 
 
+def filter_instructions(noisy: Source, project: Path) -> float:
+    """Instructions of the background filter per event given.
+
+    A board that filters, less the same network given what passes.
+    """
+    filters = make_filters(noisy.sensor, background_us=5000)
+    model = train(noisy.pick(range(min(40, len(noisy)))), PARAMS, filters=filters).model
+    board, two = get_board(BOARD), noisy.pick(range(ON_BOARD))
+    whole = run_on_board(model, board, two, project_dir=project)
+    network = run_on_board(model, board, two, Options(filters=False), project_dir=project)
+    total = whole.instructions_per_event * whole.events - network.instructions_per_event * network.events
+    return total / whole.events
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source")
-    clean = training_part(open_source(parser.parse_args().source))
+    parser.add_argument("--only", default="", metavar="WORDS", help="rows whose name has these words")
+    chosen = parser.parse_args()
+    clean = training_part(open_source(chosen.source))
     noisy = replace(
         clean,
         spec=f"{clean.spec} with noise",
@@ -171,6 +190,8 @@ def main() -> None:
     print(" instructions | RAM |\n|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name, filters in chains(clean.sensor, found).items():
+            if chosen.only not in name:
+                continue
             row = measure(name, clean, noisy, filters, Path(folder) / "firmware")
             alone = f"{row.filter_mevents_s:.0f} M/s" if filters else "-"
             print(
@@ -180,6 +201,8 @@ def main() -> None:
                 f"{row.instructions:,.0f} | {row.ram:,} |",
                 flush=True,
             )
+        cost = filter_instructions(noisy, Path(folder) / "firmware")
+        print(f"\nbackground filter alone: {cost:.0f} instructions per event given")
 
 
 if __name__ == "__main__":
