@@ -105,7 +105,7 @@ def test_a_host_that_is_killed(board: Board, elf: Path, model: Model) -> None:
     command = [sys.executable, "-m", "host.cli", "stream", "sim:digits?count=100", "--learning", "--port"]
     with behind(board, elf, Faults()) as proxy:
         with subprocess.Popen([*command, proxy.url], stderr=subprocess.PIPE) as first:
-            limit = time.monotonic() + PATIENT_S
+            limit = time.monotonic() + 6 * PATIENT_S  # it has a program to load first
             while proxy.done["up"] < 20_000:
                 assert first.poll() is None and time.monotonic() < limit
                 time.sleep(0.01)
