@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -75,7 +76,7 @@ def model_report(
         max_events=made.events,
         progress=progress,
     )
-    same = again.model.model_id == model.model_id
+    same = again.model.model_id == replace(model, readout=None).model_id
     headline = (
         _features(params),
         _miss_rate(again),
@@ -90,7 +91,7 @@ def model_report(
         signals=again.signals,
         win_rates=rates,
         exhibit=Exhibit(source.names[shown], source.load(shown).events, results),
-        sections=(),
+        sections=() if model.readout is None else (_scores_section(model, source, shown),),
         panels=(noise, *readout_panels(model, training_part(source), readouts), *panels),
         noise=flags,
     )
@@ -147,6 +148,25 @@ def frozen_results(model: Model, source: Source, shown: int) -> tuple[Results, n
         twin.reset()
         results.append(twin.step(source.load(index).events))
     return results[0], win_rates(np.concatenate(results[1:]), model.params.features)
+
+
+def _scores_section(model: Model, source: Source, shown: int) -> Section:
+    """What the device's class scores come to at the end of one recording, in integers."""
+    twin = Twin(quantise(model)[0], Options())
+    assert twin.readout is not None
+    stream = source.load(shown)
+    hits = int(np.count_nonzero(twin.step(stream.events) >= 0))
+    values = twin.scores / 2.0**twin.readout.bits / max(hits, 1)
+    facts = tuple(
+        Fact(f"class {name}", f"{value:+.3f}", "the largest: its label" if index == twin.label else "")
+        for index, (name, value) in enumerate(zip(twin.readout.labels, values, strict=True))
+    )
+    own = "" if stream.label is None else f", whose own label is {stream.label}"
+    text = (
+        "A device keeps a score for each class: every event that a feature won adds a row. These are the "
+        f"scores after recording {stream.name}{own}, a mean over {count(hits)} events, in its integers."
+    )
+    return Section("Class scores", text, facts)
 
 
 def _features(params: Hyperparameters) -> Fact:

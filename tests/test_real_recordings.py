@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -11,9 +12,12 @@ import pytest
 from codegen.boards import Kernel, get_board
 from codegen.model import Hyperparameters, Model, Polarity
 from codegen.options import Options
+from codegen.quantise import quantise
+from codegen.twin import Twin
 from host.datasets import Source, open_source
 from host.device import run_on_board
 from host.firmware_project import prepare_project
+from host.linear_readout import fit_readout
 from host.training import train
 from host.verify import verify
 from tests.firmware_project import needs_compiler, needs_emulator
@@ -77,3 +81,32 @@ def test_device_equals_the_twin(nmnist: Path, tmp_path: Path, board: str, learni
     assert run.difference is None
     assert run.device_digest == run.twin_digest
     assert all(r.device_snapshot_digest == r.twin_snapshot_digest for r in run.runs)
+
+
+@pytest.mark.firmware
+@needs_compiler
+@needs_emulator
+@pytest.mark.parametrize(
+    ("board", "recordings"),
+    [("mps2_an386", 5), pytest.param("bbcmicrobit", 50, marks=pytest.mark.prove), ("bbcmicrobit", 2)],
+)
+def test_device_labels_recordings_as_the_twin_does(
+    nmnist: Path, tmp_path: Path, board: str, recordings: int
+) -> None:
+    """The readout is fitted to the 800; the recordings are held out."""
+    model = trained(nmnist)
+    fitted = fit_readout(open_source(str(nmnist)).split("train"), model)
+    assert fitted.accuracy > 0.93
+    model = replace(model, readout=fitted.readout)
+    prepare_project(tmp_path)
+    source = spread(open_source(str(nmnist)).split("test"), recordings)
+    run = run_on_board(model, get_board(board), source, project_dir=tmp_path)
+    assert run.difference is None, "results, scores and labels"
+    twin = Twin(quantise(model)[0], Options())
+    for stream, recording in zip(source, run.runs, strict=True):
+        twin.reset()
+        twin.step(stream.events)
+        assert recording.label == fitted.readout.labels[twin.label]
+        assert recording.wanted == str(stream.label)
+    assert run.accuracy is not None
+    assert run.accuracy >= 0.8

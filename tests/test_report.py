@@ -20,6 +20,7 @@ from host.datasets import open_source
 from host.report import Exhibit, Fact, Report, Section, render_report, win_rates, write_report
 from host.summary import model_report
 from host.training import train
+from tests.networks import with_readout
 
 SOURCE = "sim:bars?count=3"
 
@@ -148,6 +149,12 @@ def test_training_again_is_compared_with_the_model() -> None:
         Fact("trained again", "the same", "on sim:bars?seed=0&count=3")
         in model_report(model, source, 0).headline
     )
+    scoring = model_report(with_readout(model, classes=3), source, 0)
+    assert Fact("trained again", "the same", "on sim:bars?seed=0&count=3") in scoring.headline
+    (scores,) = scoring.sections
+    assert [fact.name for fact in scores.facts] == ["class 0", "class 1", "class 2"]
+    largest = max(scores.facts, key=lambda fact: float(fact.value))
+    assert [fact.note for fact in scores.facts if fact.note] == ["the largest: its label"] and largest.note
     other = Model(model.params, model.sensor, model.weights, model.thresholds - 0.1, model.training)
     assert "another model" in {fact.value for fact in model_report(other, source, 0).headline}
 
