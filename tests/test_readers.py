@@ -350,7 +350,7 @@ def test_a_text_file_whose_first_event_lacks_its_time(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_a_text_file_whose_names_are_followed_by_nothing_but_remarks(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("t,x,y,p\n# no event\n \n", encoding="utf-8")
+    (tmp_path / "a.csv").write_bytes(b"t,x,y,p\n# no event\n \n\xa0\n")
     assert open_recording(tmp_path / "a.csv", SENSOR).read().size == 0
     with pytest.raises(FeastError, match=r"a.csv: no event is left"):
         open_source(str(tmp_path / "a.csv"), SENSOR).load(0)

@@ -222,6 +222,15 @@ def test_command_line_works_without_the_system_packages(linux: Machine) -> None:
     assert "note: to build and emulate firmware, install: sudo apt-get install gcc" in ran.stderr
 
 
+def test_coverage_is_asked_of_pytest(linux: Machine) -> None:
+    linux.add_python()
+    linux.add_compilers()
+    linux.run("test", "--coverage", "tests/test_wire.py")
+    assert linux.count("-m not prove --cov --cov-report=term tests/test_wire.py") == 1
+    linux.run("test", "tests/test_wire.py")
+    assert linux.count("--cov ") == 1
+
+
 def test_usage(linux: Machine) -> None:
     assert linux.run("--help").stdout.startswith("usage: ./run demo")
     assert linux.run().returncode == 2

@@ -56,7 +56,7 @@ def open_text(path: Path) -> Recording:
 
 
 def _is_remark(line: bytes) -> bool:
-    return line[:1] in (b"#", b"%") or not line.strip()
+    return line[:1] in (b"#", b"%") or not line.decode("latin-1").strip()  # as numpy reads it
 
 
 def _line_blocks(path: Path, start: int) -> Iterator[tuple[int, bytes]]:
