@@ -33,9 +33,9 @@ def networks(radius: int = 2, neurons: int = 5) -> dict[str, Model]:
     lower = make_model(SENSOR, polarity="separate", radius=1, neurons=2, tau_us=2000.0)
     return {
         "separate": with_readout(make_model(SENSOR, polarity="separate", border="zero", **size), grid=4),
-        "signed": make_model(SENSOR, polarity="signed", border="skip", **size),
+        "signed": make_model(SENSOR, threshold=0.1, polarity="signed", border="skip", **size),
         "merged": make_model(SENSOR, polarity="merged", border="skip", **size),
-        "filtered": with_readout(behind(Filters(SENSOR, ((0, 0), (7, 3)), 300, 5000, 1, 1), **size)),
+        "filtered": with_readout(behind(Filters(SENSOR, ((0, 0), (5, 2), (7, 3)), 300, 5000, 1, 1), **size)),
         "layers": with_readout(make_stack(lower, border="zero", **size)),
     }
 

@@ -1,0 +1,267 @@
+"""Calls that reach the corners of the arithmetic: as a script for driver.c, and carried out by a twin."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codegen import qformat
+from codegen.model import Model, Sensor
+from codegen.options import Options
+from codegen.quantise import QuantModel, initial_words
+from codegen.records import BACKWARDS, EVENT_DTYPE, OUTSIDE, Events
+from codegen.twin import Twin
+from tests.networks import make_events
+from tests.proofs.driver import hostile_events, steps
+
+Words = npt.NDArray[np.uint16]
+Call = tuple[str, Any]
+"""``reset``, ``init``, ``ask``; with an argument ``step`` (events), ``learn`` (bool), ``load`` (`Load`)."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """An import of `words` in any order, after some that they overwrite, and whether it is accepted."""
+
+    words: Words
+    sound: bool = True
+    before: tuple[tuple[int, int], ...] = ()
+
+
+def scenario(model: Model, options: Options, quant: QuantModel, dense: int = 3000) -> list[Call]:
+    """Dense and hostile events, ties, the end of an epoch of octaves; under learning extreme states, too.
+
+    3000 `dense` events fill a window of compared ones.
+    """
+    sensor = model.filters.camera if model.filters else model.sensor
+    octave_us = quant.octave_q8 / 256
+    calls: list[Call] = [("ask", None)]
+    calls += [("step", make_events(dense, sensor, 1, octave_us / 40)), ("ask", None), ("reset", None)]
+    calls += [("step", hostile_events(300, sensor, 2)), ("ask", None)]
+    for events in (_at_edges(sensor), _exact(quant.octave_q8), *_epochs(sensor, octave_us)):
+        calls += [("reset", None), ("ask", None), ("step", events), ("ask", None)]
+    # Every age of a cell, and pixels written together, so that features tie.
+    sparse = make_events(200, sensor, 5, octave_us * 2)
+    together = make_events(200, sensor, 6)
+    together["t_us"] = together["t_us"][0]
+    calls += [("reset", None), ("step", sparse), ("reset", None), ("step", together), ("ask", None)]
+    if options.learning:
+        calls += _learning_calls(model, initial_words(quant, options), sensor, octave_us)
+    for seed in range(12):  # asked often: scores lead in turn
+        calls += [("reset", None), ("step", make_events(4 + seed, sensor, 30 + seed)), ("ask", None)]
+    return [*calls, ("init", None), ("step", make_events(100, sensor, 7)), ("ask", None)]
+
+
+def _events(times: npt.NDArray[np.uint64], x: Any, y: Any) -> Events:
+    events = np.zeros(len(times), EVENT_DTYPE)
+    events["t_us"], events["x"], events["y"] = times, x, y
+    events["polarity"] = np.arange(len(times)) % 2
+    return events
+
+
+def _at_edges(sensor: Sensor) -> Events:
+    """Every pixel of the border and every place beside it, off the sensor too, some from outside inwards."""
+    places = [(x, y) for y in range(sensor.height + 2) for x in range(sensor.width + 2)]
+    edge = [(x, y) for x, y in places if not (2 < x < sensor.width - 3 and 2 < y < sensor.height - 3)]
+    x, y = np.array(edge + edge[::-1]).T
+    return _events(5000 + np.arange(len(x), dtype=np.uint64) * np.uint64(37), x, y)
+
+
+def _exact(octave_q8: int) -> Events:
+    """At the very end of an octave, one microsecond before and after, in one step and in a long one."""
+    whole = octave_q8 // math.gcd(octave_q8, 256)  # microseconds that are whole octaves
+    long = -(-(2**23) // whole) * whole
+    gaps = [
+        0,
+        whole - 1,
+        1,
+        1,
+        whole - 1,
+        whole,
+        long,
+        long - 1,
+        1,
+        2**23 - 1,
+        2**23,
+        2**24 - 1,
+        2**23 + 1,
+        3,
+    ]
+    return _events(np.cumsum(np.array(gaps, np.uint64)), np.arange(len(gaps)) % 3 + 3, 3)
+
+
+def _epochs(sensor: Sensor, octave_us: float) -> list[Events]:
+    """Rows touched around octave 2^32, some before and not after, and again exactly 2^32 octaves later."""
+    first = make_events(20, sensor, 4, octave_us / 20)
+    first["t_us"] -= first["t_us"][0]
+    around = make_events(200, sensor, 3, octave_us / 12)
+    around["t_us"] += np.uint64(int((2**32 - 8) * octave_us))
+    later = first[::3].copy()
+    later["t_us"] += np.uint64(math.ceil(2**32 * octave_us))
+    return [
+        np.concatenate([first, around]),
+        np.concatenate([first, later]),
+        np.concatenate([first, later[-1:]]),
+    ]
+
+
+def _learning_calls(model: Model, own: Words, sensor: Sensor, octave_us: float) -> list[Call]:
+    calls: list[Call] = []
+    for load in _loads(model, own):
+        seed = 10 + len(calls)
+        events = make_events(150, sensor, seed, octave_us / 10)
+        calls += [
+            ("load", load),
+            ("reset", None),
+            ("step", events[:70]),
+            ("step", events[70:]),
+            ("ask", None),
+        ]
+        alone = make_events(60, sensor, seed + 1, octave_us * 20)  # contexts of the own pixel alone
+        calls += [("reset", None), ("step", alone), ("ask", None)]
+    calls += [("learn", False), ("reset", None), ("step", make_events(150, sensor, 90)), ("ask", None)]
+    return [*calls, ("learn", True), ("reset", None), ("step", make_events(150, sensor, 91)), ("ask", None)]
+
+
+def _loads(model: Model, own: Words) -> list[Load]:
+    """States at the edges of what an import accepts, and beyond; `own` ends with words of a lower layer."""
+    learned = [extreme_state(model, seed) for seed in range(6)]
+    below = own[len(learned[0]) :]
+    loads = [Load(np.concatenate([words, below])) for words in learned]
+    loads += [Load(np.concatenate([words, below]), False) for words in unsound_states(model)]
+    if len(below):
+        last = len(own) - 1
+        foreign = np.concatenate([learned[0], below])
+        foreign[last] ^= 1
+        wrong_at_first = ((last, int(foreign[last])),)
+        loads += [Load(foreign, False), Load(np.concatenate([learned[1], below]), True, wrong_at_first)]
+    return loads
+
+
+def extreme_state(model: Model, seed: int) -> Words:
+    """A learned state at the edges of what an import accepts: norms, thresholds, weights of one component."""
+    rng = np.random.default_rng(seed)
+    params = model.params
+    weights = np.zeros((params.features, params.dims), np.int64)
+    if seed in (2, 3):
+        weights[:, params.dims // 2] = (32767, -32768)[seed % 2]
+    else:
+        energy = qformat.UNIT + (-1, 1)[seed % 2] * qformat.NORM_TOLERANCE
+        for row in weights:
+            row[rng.permutation(params.dims)[:4]] = _squares(energy, rng)
+    up, down = qformat.to_unit(params.delta_i), qformat.to_unit(params.delta_e)
+    near = {2: (2**30 - up, 2), 3: (-(2**30) + down, 2)}.get(seed)
+    if near:  # where a rise or a fall just saturates, or does not
+        thresholds = near[0] + np.arange(params.features) % 5 - near[1]
+    else:
+        thresholds = rng.choice([-(2**30), -(2**30) + 1, 123_456_789, 2**30 - 1, 2**30], params.features)
+    return _words(weights, thresholds, int(rng.integers(2**32)))
+
+
+def _squares(total: int, rng: np.random.Generator) -> list[int]:
+    """Four integers whose squares sum up to `total`, each of random sign, a large one first."""
+    if total % 8 == 0:  # then all four are even
+        return [2 * value for value in _squares(total // 4, rng)]
+    for a in range(math.isqrt(total * 9 // 10), 0, -1):
+        for b in range(math.isqrt(total - a * a), 0, -1):
+            left = total - a * a - b * b
+            if left > 4000**2:
+                break
+            for c in range(math.isqrt(left) + 1):
+                d = math.isqrt(left - c * c)
+                if c * c + d * d == left:
+                    return [int(value) for value in np.array([a, b, c, d]) * rng.choice([-1, 1], 4)]
+    raise AssertionError("Lagrange's theorem")
+
+
+def unsound_states(model: Model) -> list[Words]:
+    """Each just beyond one of the limits: thresholds, and the norm of one feature."""
+    features, dims = model.params.features, model.params.dims
+    rng = np.random.default_rng(0)
+    unit = np.zeros((features, dims), np.int64)
+    unit[:, 0] = -32768
+    longer, shorter = unit.copy(), unit.copy()
+    longer[0, :4] = _squares(qformat.UNIT + qformat.NORM_TOLERANCE + 1, rng)
+    shorter[-1, :4] = _squares(qformat.UNIT - qformat.NORM_TOLERANCE - 1, rng)
+    zeros = np.zeros(features, np.int64)
+    high, low = zeros.copy(), zeros.copy()
+    high[-1], low[0] = 2**30 + 1, -(2**30) - 1
+    return [_words(unit, high, 5), _words(unit, low, 6), _words(longer, zeros, 7), _words(shorter, zeros, 8)]
+
+
+def _words(weights: Any, thresholds: Any, dither: int) -> Words:
+    parts = [weights.astype("<i2").reshape(-1), thresholds.astype("<i4"), np.array([dither], "<u4")]
+    return np.concatenate([part.view("<u2") for part in parts])
+
+
+def encode(calls: list[Call]) -> bytes:
+    """The script for driver.c."""
+    script = b""
+    for name, value in calls:
+        if name == "step":
+            script += steps(value)
+        elif name == "load":
+            order = np.random.default_rng(0).permutation(len(value.words))
+            for index, word in (*value.before, *((i, int(value.words[i])) for i in order)):
+                script += struct.pack("<cIH", b"w", index, word)
+            for beyond in (len(value.words), 2**32 - 1):  # not part of the state
+                script += struct.pack("<cIH", b"w", beyond, 0xA5C3)
+            script += b"f"
+        elif name == "learn":
+            script += struct.pack("<cB", b"l", value)
+        else:
+            script += {"reset": b"r", "init": b"i", "ask": b"qs"}[name]
+    return script
+
+
+def carry_out(calls: list[Call], make_twin: Callable[[], Twin]) -> bytes:
+    """What driver.c has to answer."""
+    twin = make_twin()
+    answers = b""
+    for name, value in calls:
+        if name == "step":
+            answers += twin.step(value).astype("<i2").tobytes()
+        elif name == "load":
+            answers += struct.pack("<H", value.sound)
+            _set_learned(twin, value.words if value.sound else make_twin().learned())
+        elif name == "learn":
+            twin.set_learning(value)
+        elif name == "reset":
+            twin.reset()
+        elif name == "init":
+            twin = make_twin()
+        else:
+            answers += _query(twin) + twin.snapshot().astype("<u2").tobytes()
+    return answers
+
+
+def _set_learned(twin: Twin, words: Words) -> None:
+    features, dims = twin.weights.shape
+    weights, thresholds, dither = np.split(
+        words, [features * dims, features * (dims + 2)]
+    )  # and what lies below
+    twin.weights[:] = weights.view("<i2").reshape(features, dims)
+    twin.thresholds[:] = thresholds.view("<i4")
+    twin._counters[-1] = dither[:2].view("<u4")[0]
+
+
+def _query(twin: Twin) -> bytes:
+    misses, border, *window = (int(count) for count in twin._counters[:5])
+    entry = twin.lower or twin
+    border += 0 if twin.lower is None else int(twin.lower._counters[1])
+    refused = [entry._outside, entry._backwards]
+    if entry._filter:
+        refused = [entry._filter.counts[code] for code in (OUTSIDE, BACKWARDS)]
+    signals = [int(twin.wins.sum()), misses, border, *refused, *window]
+    answers = np.array(signals, "<u4").tobytes()
+    for wins, threshold in zip(twin.wins, twin.thresholds, strict=True):
+        answers += struct.pack("<Ii", int(wins), int(threshold))
+    if twin.readout is not None:
+        answers += twin.scores.astype("<i8").tobytes() + struct.pack("<i", twin.label)
+    return answers

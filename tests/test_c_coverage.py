@@ -1,0 +1,100 @@
+"""Every line and branch of the emitted C is taken, but for those that a network cannot reach by its kind."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from codegen.boards import Kernel
+from codegen.options import Options
+from codegen.quantise import quantise
+from codegen.twin import Twin
+from tests.proofs import scenario
+from tests.proofs.driver import KERNELS, build_driver, drive, emitted
+from tests.proofs.gcov import uncovered
+from tests.proofs.products import all_options, networks
+
+RADII = (1, 2)
+"""Together: whether the middle of a patch is the first or the second cell of a pair differs."""
+MISSES = r"if \(missed\)|missed \? |self->misses\+\+"
+UNREACHABLE = {
+    "nearest": (rf"feast[12]?\.c: .*({MISSES}|result >= 0)", "a frozen nearest feature always wins"),
+    "unsigned": (r"internal\.h: return value < 0", "values of a surface without sign are not negative"),
+    "below": (
+        rf"feast1\.c: .*({MISSES})|feast1_state\.c: .*(feast1_threshold|feast1_wins|->wins\[)",
+        "the lower layer is frozen and nearest; its thresholds and wins are not asked",
+    ),
+    "above": (
+        r"feast2\.c: .*(FEAST2_SENSOR_WIDTH|event->t_us < self->t_us|OUTSIDE|BACKWARDS|outside|backwards)"
+        r"|feast2_learn\.c: .*index < FEAST2_STATE_WORDS",
+        "what the lower layer lets pass is on the sensor and in order; words of the lower layer stay there",
+    ),
+}
+"""What a kind of network leaves out, and why."""
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("gcc") is None or shutil.which("gcov") is None, reason="gcc with gcov is not on PATH"
+)
+
+
+def kinds(network: str, options: Options) -> set[str]:
+    found = set() if options.learning or options.select == "threshold" else {"nearest"}
+    found |= set() if network == "signed" else {"unsigned"}
+    return found | ({"below", "above"} if network == "layers" else set())
+
+
+def left_out(network: str, options: Options, kernel: Kernel, folder: Path) -> list[str]:
+    """What neither radius takes and no kind explains; the answers are the twin's, too."""
+    missed: set[str] | None = None
+    for radius in RADII:
+        model = networks(radius)[network]
+        quant, _ = quantise(model)
+        calls = scenario.scenario(model, options, quant)
+        files, script = emitted(model, options, kernel), scenario.encode(calls)
+        if radius == RADII[0]:
+            answers = drive(build_driver(files, folder / "plain", ["gcc", "-O1"]), script).stdout
+            assert answers == scenario.carry_out(calls, partial(Twin, quant, options))
+        found = set(uncovered(files, script, folder / str(radius)))
+        missed = found if missed is None else missed & found
+    explained = [re.compile(UNREACHABLE[kind][0]) for kind in kinds(network, options)]
+    return sorted(each for each in missed or () if not any(pattern.search(each) for pattern in explained))
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "kernel"),
+    [("layers", Options(learning=True), "vector"), ("signed", Options(select="threshold"), "portable")],
+    ids=["layers", "signed"],
+)
+def test_every_line_and_branch_is_taken(
+    network: str, options: Options, kernel: Kernel, tmp_path: Path
+) -> None:
+    """Two libraries that have most of the code; the whole product is a longer check."""
+    assert left_out(network, options, kernel, tmp_path) == []
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("network", networks())
+@pytest.mark.parametrize("options", all_options(), ids=str)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_every_line_and_branch_is_taken_everywhere(
+    kernel: Kernel, options: Options, network: str, tmp_path: Path
+) -> None:
+    assert left_out(network, options, kernel, tmp_path) == []
+
+
+def test_a_line_that_is_not_taken_is_seen(tmp_path: Path) -> None:
+    model = networks()["merged"]
+    calls = scenario.scenario(model, Options(), quantise(model)[0])
+    files = emitted(model, Options(), "small")
+    entry = "    const uint32_t x = event->x;"
+    assert files["src/feast.c"].count(entry) == 1
+    files["src/feast.c"] = files["src/feast.c"].replace(
+        entry, f"    if (event->t_us == 12345678u) {{\n        self->border = 7u;\n    }}\n{entry}"
+    )
+    found = uncovered(files, scenario.encode(calls), tmp_path)
+    assert "feast.c: self->border = 7u;" in found
+    assert any(each.startswith("feast.c: if (event->t_us == 12345678u) { (branch") for each in found)
