@@ -25,8 +25,8 @@ def prepare_project(project_dir: Path) -> None:
     """Lay out the firmware project that ships with codegen, or bring one laid out earlier up to date.
 
     Files that were not touched since are replaced or removed; a project that codegen did not lay out, such as
-    that of a checkout, is left as it is. Raises FeastError if the folder holds another project, if a file was
-    changed both by its owner and by a newer codegen, or if the folder cannot be written.
+    that of a checkout, is left as it is. Raises FeastError if the folder holds another project, if a file
+    that would be written is neither absent nor as codegen left it, or if the folder cannot be written.
     """
     recorded = _recorded(project_dir)
     if recorded is None and (project_dir / "platformio.ini").is_file():
@@ -53,18 +53,19 @@ def _shipped() -> dict[str, bytes]:
 def _update(project_dir: Path, shipped: dict[str, bytes], recorded: dict[str, str]) -> None:
     record = {name: _digest(content) for name, content in shipped.items()}
     stale = {name for name in recorded.keys() | record.keys() if recorded.get(name) != record.get(name)}
-    for name in sorted(stale & recorded.keys()):
+    for name in sorted(stale):
         held = _held(project_dir / name)
-        if held not in (None, recorded[name], record.get(name)):
+        if held not in (None, recorded.get(name), record.get(name)):
             raise FeastError(
-                f"{project_dir / name}: changed since codegen laid it out, and this version brings another: "
+                f"{project_dir / name}: not as codegen laid it out, and this version would replace it: "
                 f"move {project_dir} away, then carry your change over"
             )
-    for name, content in shipped.items():
-        if name in stale:
-            target = project_dir / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+    for name in (name for name in shipped if name in stale):  # in their order: platformio.ini last
+        target = project_dir / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(target.name + ".partial")
+        partial.write_bytes(shipped[name])
+        partial.replace(target)  # whole or not at all: what is left half done can be told from a change
     for name in stale - shipped.keys():
         (project_dir / name).unlink(missing_ok=True)
     if stale:

@@ -64,17 +64,34 @@ def test_a_change_of_the_users_is_not_overwritten(shipped: Path, tmp_path: Path)
     (shipped / "src" / "main.c").write_text("int main(void); /* newer */\n")
     (shipped / "src" / "old.c").write_text("int newer;\n")
     before = contents(project)
-    with pytest.raises(FeastError, match=r"main\.c: changed since codegen laid it out, and this version"):
+    with pytest.raises(FeastError, match=r"main\.c: not as codegen laid it out, and this version would"):
         prepare_project(project)
     assert contents(project) == before, "nothing is half updated"
 
 
 def test_an_interrupted_layout_is_completed(shipped: Path, tmp_path: Path) -> None:
     project = tmp_path / "firmware"
-    (project / "src").mkdir(parents=True)
-    (project / "src" / "main.c").write_text("int ma")
+    prepare_project(project)
+    for name in (".codegen.json", "platformio.ini", "src/old.c"):
+        (project / name).unlink()
+    (project / "src" / "old.c.partial").write_text("int o")
     prepare_project(project)
     assert contents(project) == contents(shipped)
+
+
+@pytest.mark.parametrize("laid_out", [False, True])
+def test_a_file_of_the_users_is_not_overwritten(shipped: Path, tmp_path: Path, laid_out: bool) -> None:
+    """Neither in a folder that is no project of ours, nor where a newer codegen ships a file of that name."""
+    project = tmp_path / "firmware"
+    if laid_out:
+        prepare_project(project)
+    (project / "src").mkdir(parents=True, exist_ok=True)
+    (project / "src" / "link.c").write_text("int mine;\n")
+    (shipped / "src" / "link.c").write_text("int link;\n")
+    before = contents(project)
+    with pytest.raises(FeastError, match=r"link\.c: not as codegen laid it out"):
+        prepare_project(project)
+    assert contents(project) == before
 
 
 def test_a_checkout_is_left_as_it_is(shipped: Path, tmp_path: Path) -> None:
