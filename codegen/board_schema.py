@@ -17,7 +17,7 @@ Extension = Literal["dsp", "mve"]
 UartFamily = Literal["cmsdk", "stm32_v1", "stm32_v2", "nrf", "pl011"]
 ClockSetup = Literal["fixed", "lm3s", "nrf52", "rp2040", "rp2350", "stm32f4", "stm32h7", "stm32l4"]
 Boot = Literal["rp2040", "rp2350"]
-StoreFamily = Literal["nrf", "ram", "stm32f4", "stm32l4"]
+StoreFamily = Literal["nrf", "ram", "stm32f4"]
 Verified = Literal["emulated", "built"]
 
 EXTENSIONS_OF_CORE: Final[dict[str, frozenset[str]]] = {

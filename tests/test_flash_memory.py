@@ -17,7 +17,7 @@ from tests.test_registers import COMPILER, Registers
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler on PATH")
 
 BOARDS = [name for name, board in load_boards().items() if board.store]
-STM32 = [name for name in BOARDS if get_board(name).store.family.startswith("stm32")]  # type: ignore[union-attr]
+STM32 = [name for name in BOARDS if get_board(name).store.family == "stm32f4"]  # type: ignore[union-attr]
 BLANK = 0xFFFF_FFFF
 UNIT = 16
 POLLS = 40
@@ -139,19 +139,14 @@ class Nrf(Memory):
 
 
 class Stm32(Memory):
-    """Both kinds: ``wide`` are programmed 64 bits at a time."""
+    ACR, KEYR, SR, CR = 0x4002_3C00, 0x4002_3C04, 0x4002_3C0C, 0x4002_3C10
 
     def __init__(self, board: Board, folder: Path) -> None:
         super().__init__(board, folder)
-        self.wide = self.store.family == "stm32l4"
-        base = 0x4002_2000 if self.wide else 0x4002_3C00
-        self.ACR = base
-        self.KEYR, self.SR, self.CR = (base + at for at in ((8, 16, 20) if self.wide else (4, 12, 16)))
         self.keys: list[int] = []
         self.keys_fit = True
         self.error_at, self.errors = -1, 0
         self.locked = True
-        self.first: tuple[int, int] | None = None
         self.words[self.ACR] = DATA_CACHE | 5
         self.cache_emptied = 0
         self.on_read[self.SR] = lambda _: BUSY * self.is_busy() | self.errors
@@ -181,11 +176,7 @@ class Stm32(Memory):
             self.violations.append("an order though it is locked")
         self.locked = bool(value & LOCK)
         if value & START and self.begin() and not self._fails():
-            number = value >> 3 & (0xFF if self.wide else 0xF)
-            if self.wide:
-                self.blank(0x0800_0000 + 2048 * (number + 256 * (value >> 11 & 1)), 2048)
-            else:
-                self.blank(0x0800_0000 + 0x2_0000 * (number - 4), 0x2_0000)
+            self.blank(0x0800_0000 + 0x2_0000 * ((value >> 3 & 0xF) - 4), 0x2_0000)
 
     def _fails(self) -> bool:
         failing = self.operations == self.error_at
@@ -195,19 +186,14 @@ class Stm32(Memory):
     def program(self, address: int, value: int) -> None:
         if self.locked or not self.words.get(self.CR, 0) & 1:
             self.violations.append("writes though it may not")
-        elif self.wide and self.first is None:
-            self.first = (address, value)
-        else:
-            halves, self.first = (self.first, (address, value)), None
-            if self.begin() and not self._fails():
-                for half in filter(None, halves):
-                    super().program(*half)
+        elif self.begin() and not self._fails():
+            super().program(address, value)
 
     def is_shut(self) -> bool:
         return self.locked and self.words[self.ACR] == DATA_CACHE | 5
 
 
-MODELS: dict[str, type[Memory]] = {"ram": Ram, "nrf": Nrf, "stm32f4": Stm32, "stm32l4": Stm32}
+MODELS: dict[str, type[Memory]] = {"ram": Ram, "nrf": Nrf, "stm32f4": Stm32}
 
 
 @pytest.fixture(scope="module")
@@ -302,7 +288,7 @@ class TestStm32:
 
 def test_the_model_notices_what_a_driver_may_not_do(memory: Callable[[str], Memory]) -> None:
     """Planted: writes without permission change nothing and are told."""
-    for name in ("nrf52840dk", "nucleo_f446re", "b_l475e_iot01a"):
+    for name in ("nrf52840dk", "nucleo_f446re"):
         device, origin = memory(name), store_of(name).origin
         device._write(origin, 0)
         assert device.violations

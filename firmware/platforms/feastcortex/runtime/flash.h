@@ -16,7 +16,7 @@ bool flash_erase(uint32_t address);
 /* Writes `count` words, an even number, to erased memory at `address`, a multiple of 8. False as above. */
 bool flash_write(uint32_t address, const uint32_t *words, uint32_t count);
 
-/* The slowest erase, a sector of 128 KB of an STM32F4, takes 4 s at most. A poll takes five cycles or more, so this many
+/* The slowest erase is that of a sector of 128 KB of an STM32F4: seconds. A poll takes five cycles or more, so this many
  * take five seconds or more. Where the core stands still meanwhile, few are made. */
 #ifndef FLASH_POLLS
 #define FLASH_POLLS FEAST_CLOCK_HZ

@@ -1,5 +1,5 @@
 /* Flash of nRF51 and nRF52 (nRF51 reference manual, chapter 6; nRF52840 product specification, section 4.3). The core
- * stands still while a page is erased, 23 ms on the one and 88 ms on the other, and while a word is written. */
+ * stands still while a page is erased and while a word is written. */
 #include "flash.h"
 
 #define NVMC_READY 0x4001E400u
