@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import warnings
 import zipfile
 from dataclasses import asdict, dataclass, replace
@@ -405,6 +406,8 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
                 raise FeastError(f"{path}: not a model file (expected the arrays {sorted(expected)})")
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.zip.infolist()):
                 raise FeastError(f"{path}: not a model file (its arrays are compressed)")
+            for name in expected:
+                _check_claim(archive.zip, f"{name}.npy")
             arrays = {name: archive[name] for name in expected}
     except FeastError:
         raise
@@ -420,6 +423,16 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         if got != dtype:
             raise FeastError(f"{path}: array {name} is {got}, expected {dtype}")
     return arrays
+
+
+def _check_claim(archive: zipfile.ZipFile, name: str) -> None:
+    """Raise ValueError if an array claims more than its member of the file holds: numpy would reserve it."""
+    with archive.open(name) as member:
+        version = np.lib.format.read_magic(member)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read[version](member)
+    if math.prod(shape) * dtype.itemsize > archive.getinfo(name).file_size:
+        raise ValueError(f"{name}: of shape {shape}")
 
 
 def _check_arrays(model: Model, path: Path, layer: str = "") -> None:
