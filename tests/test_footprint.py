@@ -91,8 +91,11 @@ def test_plan_predicts_flash_and_stack(tmp_path: Path, kernel: Kernel, options: 
 
 @pytest.mark.parametrize("kernel", CORE_FLAGS)
 @pytest.mark.parametrize("learning", [False, True], ids=["frozen", "learning"])
-def test_plan_predicts_two_layers(tmp_path: Path, kernel: Kernel, learning: bool) -> None:
-    model = make_stack(make_model(radius=1, neurons=8), radius=2, neurons=16)
+@pytest.mark.parametrize(("below", "radius"), [(8, 2), (1, 5)])
+def test_plan_predicts_two_layers(
+    tmp_path: Path, kernel: Kernel, learning: bool, below: int, radius: int
+) -> None:
+    model = make_stack(make_model(radius=1, neurons=below), radius=radius, neurons=16)
     plan = make_plan(quantise(model)[0], None, Options(learning), kernel)
     code, tables, frames = compile_all(plan, tmp_path)
     assert tables == plan.table_bytes

@@ -208,6 +208,19 @@ def test_ids_speak_for_both_layers() -> None:
     np.testing.assert_array_equal(initial_words(quants[0]), Twin(quants[0], options).learned())
 
 
+def test_one_feature_below_makes_an_ordinary_upper_layer() -> None:
+    """One channel: no list of quiet rows, neither emitted nor in the stack that the plan foresees."""
+    quant, _ = quantise(make_stack(make_model(SENSOR, radius=1, neurons=1), radius=1, neurons=3))
+    plan = make_plan(quant, None, Options(learning=True))
+    files = render(plan)
+    assert not any("filled" in text for text in files.values())
+    native, twin = build_native(files), Twin(quant, Options(learning=True))
+    events = make_events(800, SENSOR)
+    np.testing.assert_array_equal(native.step(events), twin.step(events))
+    np.testing.assert_array_equal(native.snapshot(), twin.snapshot())
+    assert native.signals()["hits"] > 0
+
+
 def test_every_word_of_a_snapshot_has_a_name() -> None:
     quant, _ = quantise(stack())
     words = Twin(quant, Options()).snapshot().size
