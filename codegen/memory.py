@@ -191,9 +191,9 @@ def budget(
     if lower is None:
         return own
     below = budget(lower, sensor, options.below, kernel, filters=filters)
-    # The two states are multiples of 8 bytes; learning and scores add flags behind them.
-    flags = 8 if options.learning or readout else 0
-    members = flags + (8 * readout.classes if readout else 0)
+    # The two states are multiples of 8 bytes; learning adds a uint32_t behind them, class scores a flag.
+    behind = 8 if options.learning or readout else 0
+    members = behind + (8 * readout.classes if readout else 0)
     return own.above(below, members, JOINT_CODE_BYTES, JOINT_STACK_BYTES)
 
 
@@ -251,7 +251,6 @@ def check_fit(
     need = budget(params, sensor, options, board.kernel, lower, readout, filters)
     for kind, bytes_needed, have in _limits(need, board):
         if bytes_needed > have:
-            used = filters if options.filters else None
             most = largest_fitting(params, sensor, options, board, lower, readout, filters)
             plain = readout is not None and fits(params, sensor, options, board, lower, filters=filters)
             raise FeastError(
@@ -260,32 +259,39 @@ def check_fit(
                 + (
                     f"up to {most} neurons would fit"
                     if most
-                    else _too_large(params, sensor, board, lower, used)
+                    else _too_large(kind, params, sensor, options, board, lower, filters)
                 )
-                + (", and all of them without the readout (--no-readout)" if plain else "")
+                + (", and all of them without the readout (--no-readout)" if plain and most else "")
+                + (", or leave out the readout (--no-readout)" if plain and not most else "")
             )
 
 
 def _limits(need: Budget, board: Board) -> tuple[tuple[str, int, int], ...]:
-    """(kind, bytes needed, bytes there are) of all that can run out."""
+    """(kind, bytes needed, bytes there are) of all that can run out; first what fewer neurons do not cure."""
     return (
+        ("stack", need.stack, board.model_stack_bytes),
         ("RAM", need.ram, board.model_ram_bytes),
         ("flash", need.flash, board.model_flash_bytes),
-        ("stack", need.stack, board.model_stack_bytes),
     )
 
 
 def _too_large(
+    kind: str,
     params: Hyperparameters,
     sensor: Sensor,
+    options: Options,
     board: Board,
     lower: Hyperparameters | None,
     filters: Filters | None,
 ) -> str:
-    if budget(params, sensor, Options(), board.kernel).stack > board.model_stack_bytes:
-        return f"it copies {params.dims} cells of a context there, choose a smaller radius or fewer channels"
+    """What to do where `kind` runs out even with one neuron."""
+    if kind == "stack":
+        ways = _less_stack(params, sensor, options, board, lower) or ["a board with more stack"]
+        return f"fewer neurons need no less, choose {' or '.join(ways)}"
+    if kind == "flash":
+        return "not even one neuron would fit, choose a larger board"
     surface = 2 * params.surfaces * sensor.height * row_stride(params, sensor, board.kernel)
-    if lower is None and filters and filters.keeps_times:
+    if lower is None and options.filters and filters and filters.keeps_times:
         times = 2 * filters.cells.width * filters.cells.height
         return (
             f"the {sensor} time surface alone takes {surface} bytes and the filters' times {times}, choose a "
@@ -297,3 +303,20 @@ def _too_large(
         f"the {params.channels} {sensor} time surfaces of the second layer alone take {surface} bytes, "
         "choose a larger board or fewer features below"
     )
+
+
+def _less_stack(
+    params: Hyperparameters, sensor: Sensor, options: Options, board: Board, lower: Hyperparameters | None
+) -> list[str]:
+    """Each change that alone brings the stack within the board's."""
+
+    def suffices(params: Hyperparameters, options: Options, lower: Hyperparameters | None) -> bool:
+        return budget(params, sensor, options, board.kernel, lower).stack <= board.model_stack_bytes
+
+    below = replace(lower, radius=1) if lower else None
+    changes = {
+        "a smaller radius": (replace(params, radius=1), options, below),
+        "fewer features below": (replace(params, channels=1), options, lower),
+        "no --learning": (params, replace(options, learning=False), lower),
+    }
+    return [way for way, changed in changes.items() if suffices(*changed)]

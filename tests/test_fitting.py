@@ -13,6 +13,7 @@ from codegen.errors import FeastError
 from codegen.memory import check_fit
 from codegen.model import MOST_NEURONS, Hyperparameters, Sensor, save_model
 from codegen.options import Options
+from codegen.readout import ReadoutSize
 from host.build import build
 from host.cli import execute
 from host.device import emit_for_board
@@ -51,6 +52,40 @@ def test_small_parts_hold_what_they_are_meant_to() -> None:
     camera = {board.name: board for board in fit_boards(Hyperparameters(), Sensor(346, 260))}
     assert camera["netduinoplus2"].frozen.largest_neurons == 0, "its surface alone takes 180 KB"
     assert camera["pico"].frozen.fits
+
+
+WIDE = Hyperparameters(neurons=8, channels=16)
+
+
+@pytest.mark.parametrize(
+    ("name", "learning", "params", "below", "advice"),
+    [
+        ("bbcmicrobit", True, WIDE, 1, "a smaller radius or fewer features below or no --learning"),
+        ("mps3_an547", False, replace(WIDE, radius=3), 1, "a smaller radius or fewer features below"),
+        ("mps3_an547", True, replace(WIDE, radius=1), 15, "a smaller radius"),
+        ("mps3_an547", True, Hyperparameters(radius=15), 0, "a smaller radius"),
+    ],
+)
+def test_a_lack_of_stack_is_met_by_what_cures_it(
+    name: str, learning: bool, params: Hyperparameters, below: int, advice: str
+) -> None:
+    """One layer where `below`, the radius of the lower layer, is 0."""
+    lower = Hyperparameters(neurons=params.channels, radius=below) if below else None
+    said = rf"bytes of stack, .*; fewer neurons need no less, choose {advice}$"
+    with pytest.raises(FeastError, match=said):
+        check_fit(params, Sensor(34, 34), Options(learning=learning), BOARDS[name], lower)
+
+
+def test_a_lack_of_stack_that_no_model_cures_asks_for_another_board() -> None:
+    bare = replace(BOARDS["lm3s6965evb"], stack_bytes=500)
+    with pytest.raises(FeastError, match=r"bytes of stack, .* choose a board with more stack$"):
+        check_fit(Hyperparameters(), Sensor(34, 34), Options(), bare)
+
+
+def test_a_readout_that_is_too_large_by_itself_may_be_left_out() -> None:
+    board, params = BOARDS["stm32vldiscovery"], Hyperparameters(neurons=8, radius=2)
+    with pytest.raises(FeastError, match=r"a larger board, or leave out the readout \(--no-readout\)$"):
+        check_fit(params, Sensor(34, 34), Options(), board, readout=ReadoutSize(8, 500))
 
 
 @pytest.mark.firmware
