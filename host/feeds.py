@@ -141,10 +141,10 @@ def live_feed(
     path = Path(where)
     if path.is_file() and not stat.S_ISCHR(path.stat().st_mode):
         events = _read_capture(path, decode, Genx320Decoder(bool(invert)), scheme)
-        check_events(events, known_size, str(path))
+        check_events(events, filters.camera if filters else known_size, str(path))
         if filters:
             events = filters.downsampled(events[EventFilter(filters).classify(events) == PASSED])
-        yield Recorded(EventStream(events, known_size, path.name, None), speed)
+        yield Recorded(EventStream(events, filters.sensor if filters else known_size, path.name, None), speed)
         return
     port = open_port(where, _number(spec, options, "baud", EDVS_BAUD, 100_000_000), _OPEN_S)
     try:

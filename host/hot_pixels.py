@@ -25,6 +25,8 @@ RATIO: Final = 5.0
 FEWEST: Final = 20
 """Events without which no pixel is called hot: chance alone makes five of one."""
 _REACH: Final = 2
+_DIGITS: Final = 5
+"""Of a coordinate at most: sensors have fewer than 65,536 columns and rows."""
 Pixels = tuple[tuple[int, int], ...]
 
 
@@ -72,7 +74,7 @@ def read_hot_pixels(path: Path, camera: Sensor) -> Pixels:
     Raises FeastError naming the line that is no pixel of the `camera`.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise FeastError(f"{path}: cannot read hot pixels: {reason}") from None
@@ -81,13 +83,17 @@ def read_hot_pixels(path: Path, camera: Sensor) -> Pixels:
         words = line.partition("#")[0].replace(",", " ").split()
         if not words:
             continue
-        if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words):
+        if len(words) != 2 or not all(map(_is_coordinate, words)):
             raise FeastError(f"{path}: line {number}: {line.strip()[:40]!r}: expected a pixel as x y")
         x, y = int(words[0]), int(words[1])
         if x >= camera.width or y >= camera.height:
             raise FeastError(f"{path}: line {number}: x={x} y={y} lies outside the {camera} camera")
         pixels.append((x, y))
     return tuple(pixels)
+
+
+def _is_coordinate(word: str) -> bool:
+    return len(word) <= _DIGITS and word.isascii() and word.isdigit()
 
 
 def write_hot_pixels(path: Path, pixels: Iterable[tuple[int, int]], camera: Sensor) -> None:

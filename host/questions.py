@@ -113,9 +113,9 @@ class Questions:
         def take(frame: Frame) -> bool:
             nonlocal features
             if frame.message is wire.SIGNALS_REPLY and frame.fields["first"] == features:
+                features += _values(frame, _FEATURE.itemsize, self._hello.features - features)
                 fixed.update(frame.fields)
                 tails.append(frame.tail)
-                features += len(frame.tail) // _FEATURE.itemsize
             return features >= self._hello.features
 
         self._ask(wire.SIGNALS, take, lambda: {"first": features})
@@ -137,9 +137,9 @@ class Questions:
         def take(frame: Frame) -> bool:
             nonlocal classes
             if frame.message is wire.SCORES_REPLY and frame.fields["first"] == classes:
+                classes += _values(frame, 8, self._hello.classes - classes)
                 fixed.update(frame.fields)
                 tails.append(frame.tail)
-                classes += len(frame.tail) // 8
             return classes >= self._hello.classes
 
         self._ask(wire.SCORES, take, lambda: {"first": classes})
@@ -161,9 +161,9 @@ class Questions:
         def take(frame: Frame) -> bool:
             nonlocal have
             if frame.message is wire.STATE and frame.fields["first"] == first + have:
+                have += _values(frame, 2, count - have)
                 self.moment = frame.fields["received"]
                 tails.append(frame.tail)
-                have += len(frame.tail) // 2
             return have >= count
 
         if count:
@@ -252,6 +252,17 @@ class Questions:
 
 class _NotAcceptedError(FeastError):
     """The device refused an uploaded state, or has not all of it."""
+
+
+def _values(frame: Frame, size_bytes: int, most: int) -> int:
+    """How many values an answer brings. Raises LinkError if it is cut within one, or brings too many."""
+    count, rest = divmod(len(frame.tail), size_bytes)
+    if rest or count > most:
+        raise LinkError(
+            f"device's {frame.message.name} brings {len(frame.tail)} bytes where at most {most} values of "
+            f"{size_bytes} are missing: its firmware is broken, build it anew and flash it"
+        )
+    return count
 
 
 def _check(frame: Frame) -> None:

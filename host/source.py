@@ -29,6 +29,8 @@ class Source:
     where: Callable[[int], str] = field(repr=False)
     """What an error calls recording i, e.g. its path."""
     skip_bad_events: bool = False
+    may_be_empty: bool = False
+    """Whether a recording may have no event: behind filters, nothing of it may be left."""
     splits: Mapping[str, Source] = field(default_factory=dict, repr=False)
     read_chunks: Callable[[int], Iterator[Events]] | None = field(default=None, repr=False)
     """Raw events of recording i piece by piece, for files that may be larger than memory."""
@@ -46,7 +48,7 @@ class Source:
             events, skipped = drop_bad_events(events, self.sensor)
         else:
             check_events(events, self.sensor, self.where(index))
-        if events.size == 0:
+        if events.size == 0 and not self.may_be_empty:
             raise FeastError(_nothing_left(self.where(index), skipped))
         return EventStream(events, self.sensor, self.names[index], self.labels[index], skipped)
 
@@ -68,13 +70,14 @@ class Source:
             if events.size:
                 after_us = int(events["t_us"][-1])
             yield EventStream(events, self.sensor, self.names[index], self.labels[index], dropped)
-        if kept == 0:
+        if kept == 0 and not self.may_be_empty:
             raise FeastError(_nothing_left(self.where(index), skipped))
 
     def filtered(self, filters: Filters) -> Source:
         """What the network of a model with these filters sees: fewer events, in its own pixels.
 
-        For a network that does not filter itself. The filters start anew with each recording.
+        For a network that does not filter itself. The filters start anew with each recording,
+        of which they may leave nothing.
         """
 
         def read_chunks(index: int) -> Iterator[Events]:
@@ -87,6 +90,7 @@ class Source:
             sensor=filters.sensor,
             read=lambda index: np.concatenate([*read_chunks(index)]),
             skip_bad_events=False,
+            may_be_empty=True,
             splits={name: part.filtered(filters) for name, part in self.splits.items()},
             read_chunks=read_chunks,
         )

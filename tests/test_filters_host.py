@@ -13,7 +13,7 @@ from codegen.boards import get_board
 from codegen.emit import write
 from codegen.errors import FeastError
 from codegen.filters import Filters
-from codegen.model import Hyperparameters, Sensor, load_model
+from codegen.model import Hyperparameters, Sensor, load_model, save_model
 from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import quantise
@@ -33,6 +33,7 @@ from host.training import train
 from host.tune import tune
 from host.verify import verify
 from tests.firmware_project import needs_compiler, needs_emulator
+from tests.link_device import build_real_process, on_pty
 from tests.networks import behind, make_events, make_model
 from tests.test_cameras import edvs_bytes
 
@@ -74,8 +75,11 @@ def test_filtered_source_is_what_the_network_sees() -> None:
         left = FloatFeast(behind(FILTERS, radius=1, neurons=2)).step(events) != FILTERED
         np.testing.assert_array_equal(seen.load(index).events, FILTERS.downsampled(events[left]))
     everything = Filters(CAMERA, tuple((x, y) for y in range(34) for x in range(34)))
+    nothing = source.filtered(everything)
+    assert nothing.load(0).events.size == 0 == sum(piece.events.size for piece in nothing.load_chunks(0))
+    empty = replace(source, read=lambda index: source.read(index)[:0])
     with pytest.raises(FeastError, match=r"digits.* recording 0: no event is left"):
-        source.filtered(everything).load(0)
+        empty.filtered(everything).load(0)
 
 
 def test_training_behind_filters_is_training_on_what_they_leave() -> None:
@@ -176,7 +180,14 @@ def test_hot_pixel_files(tmp_path: Path) -> None:
     assert read_hot_pixels(path, CAMERA) == ((3, 4), (33, 33))
     path.write_text("# mine\n\n5, 6  # corner\n7 8\n")
     assert read_hot_pixels(path, CAMERA) == ((5, 6), (7, 8))
-    for text, problem in (("1 2\n3\n", "line 2: '3'"), ("1 -2", "line 1"), ("34 0", "outside the 34x34")):
+    path.write_text("5 6", encoding="utf-8-sig")
+    assert read_hot_pixels(path, CAMERA) == ((5, 6),)
+    for text, problem in (
+        ("1 2\n3\n", "line 2: '3'"),
+        ("1 -2", "line 1"),
+        ("34 0", "outside the 34x34"),
+        (f"1 {'9' * 5000}", "line 1: .*expected a pixel"),
+    ):
         path.write_text(text)
         with pytest.raises(FeastError, match=problem):
             read_hot_pixels(path, CAMERA)
@@ -227,6 +238,23 @@ def test_commands(
     assert "src/feast_filter.c" in without["removed"]  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("where", [[], ["--no-filters"]], ids=["on the device", "before it"])
+def test_recordings_of_which_the_filters_leave_nothing(
+    where: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everything = Filters(CAMERA, tuple((x, y) for y in range(34) for x in range(34)))
+    model = tmp_path / "deaf.npz"
+    save_model(behind(everything, radius=1, neurons=3), model)
+    assert execute(["verify", str(model), DIGITS, "--limit", "2", *where]) == 0
+    said = capsys.readouterr()
+    assert "DIFFERENT" not in said.out and "no difference" in said.out
+    program = build_real_process(tmp_path, load_model(model), Options(filters=not where))
+    with on_pty(program) as port:
+        stream = ["stream", "--port", port, "--model", str(model), "--json", DIGITS, "--limit", "2", *where]
+        assert execute(stream) == 0
+    assert json.loads(capsys.readouterr().out)["recordings"] == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -268,6 +296,13 @@ def test_feeds_filter_for_a_device_that_does_not(tmp_path: Path) -> None:
     results = FloatFeast(behind(filters, radius=1, neurons=2)).step(events)
     assert given.size == np.count_nonzero(results != FILTERED)
     assert given["x"].max() < 64
+    assert feed.stream.sensor == filters.sensor
+    smaller = replace(FILTERS, camera=Sensor(64, 64))
+    with (
+        pytest.raises(FeastError, match=r"capture\.edvs: .*outside the 64x64"),
+        live_feed(f"edvs://{path}?format=4", smaller.sensor, filters=smaller),
+    ):
+        pass
 
 
 @pytest.mark.firmware

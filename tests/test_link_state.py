@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cobs import cobs
 
 from codegen import wire
 from codegen.errors import FeastError
@@ -19,9 +20,10 @@ from codegen.options import Options
 from codegen.quantise import quantise
 from codegen.twin import Twin
 from host.exchange import Patience
-from host.framing import Receiver, Sender
+from host.framing import Receiver, Sender, encode_frame
 from host.learned import check_same_geometry, model_of, words_of
 from host.link import Link, open_link
+from host.port import LinkError
 from host.questions import Questions, Words
 from tests import link_device
 from tests.link_device import FakeDevice, toy_events
@@ -64,6 +66,21 @@ def losing(seed: int, rate: float) -> Callable[[bytes], bytes]:
             if frame and rng.random() < rate:
                 frame[rng.randrange(len(frame))] ^= 0x15
         return b"".join(bytes(frame) + b"\0" for frame in frames)
+
+    return line
+
+
+def tailed(message: wire.Message, change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """A line behind a broken firmware: its tails of one message are others, in intact frames."""
+
+    def line(data: bytes) -> bytes:
+        frames = b""
+        for encoded in data.split(b"\0")[:-1]:
+            body = cobs.decode(encoded)[: -wire.CRC_BYTES]
+            if body[:1] == bytes([message.code]):
+                body = body[: message.size_bytes] + change(body[message.size_bytes :])
+            frames += encode_frame(body)
+        return frames
 
     return line
 
@@ -133,6 +150,22 @@ class TestSignals:
         with pytest.raises(FeastError, match="device keeps no class scores"):
             link.scores()
         assert link.run(toy_events(50)).label == -1
+
+    @pytest.mark.parametrize(
+        "change", [lambda tail: tail[:-1], lambda tail: tail + bytes(8)], ids=["cut", "more"]
+    )
+    def test_a_broken_answer_is_refused(
+        self, build: Callable[..., FakeDevice], change: Callable[[bytes], bytes]
+    ) -> None:
+        device = build(FEAST_CLASSES="3u")
+        questions: dict[wire.Message, Callable[[Link], Any]] = {
+            wire.SIGNALS_REPLY: Link.signals,
+            wire.SCORES_REPLY: Link.scores,
+            wire.STATE: lambda link: link.read_state(0, 4),
+        }
+        for message, ask in questions.items():
+            with pytest.raises(LinkError, match=f"{message.name} brings .* its firmware is broken"):
+                ask(link_to(device, tailed(message, change)))
 
     def test_counters(self, device: FakeDevice) -> None:
         link = link_to(device)
