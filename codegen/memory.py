@@ -107,7 +107,7 @@ def state_members(
         Member("phase", "uint32_t", 0, "position within the octave, 1/256 us"),
         Member("misses", "uint32_t", 0, "missed events"),
         Member("border", "uint32_t", 0, "events without a full patch"),
-        Member("outside", "uint32_t", 0, "events off the sensor"),
+        Member("outside", "uint32_t", 0, f"events off the {'camera' if filters else 'sensor'}"),
         Member("backwards", "uint32_t", 0, "events out of order"),
         *filter_counters,
         Member("window_events", "uint16_t", 0, "compared events in the current window"),

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from codegen.filters import Filters
-from codegen.quantise import QuantModel
+from codegen.options import Options
+from codegen.quantise import QuantModel, used_filters, used_readout
 
 Section = tuple[int, Callable[[int], str]]
 """Words of a part of the snapshot, and what each is called."""
 
 
-def word_name(quant: QuantModel, index: int) -> str:
+def word_name(quant: QuantModel, options: Options, index: int) -> str:
     """What word `index` of a snapshot is part of, e.g. ``"weight 17 of feature 3"``.
 
-    The words of the filters are named wherever the model has some. Raises IndexError beyond the snapshot.
+    `options`: those the snapshot was taken with; words of filters and scores are there if they say so.
+    Raises IndexError beyond the snapshot.
     """
-    sections = _learned(quant) + _passing(quant)
+    sections = _learned(quant) + _passing(quant, options)
     if quant.lower is not None:
         lower = quant.lower
-        learned, passing = _below(_learned(lower)), _below(_passing(lower))
-        sections = _learned(quant) + learned + _passing(quant) + passing
-    if quant.readout is not None:
+        learned, passing = _below(_learned(lower)), _below(_passing(lower, options.below))
+        sections = _learned(quant) + learned + _passing(quant, options) + passing
+    if readout := used_readout(quant, options):
         sections += [
-            (score_words(len(quant.readout.labels)) - 1, lambda i: f"score of class {i // 4}"),
+            (score_words(len(readout.labels)) - 1, lambda i: f"score of class {i // 4}"),
             (1, lambda _: "scored flag"),
         ]
     for words, name in sections:
@@ -47,7 +49,7 @@ def _learned(quant: QuantModel) -> list[Section]:
     ]
 
 
-def _passing(quant: QuantModel) -> list[Section]:
+def _passing(quant: QuantModel, options: Options) -> list[Section]:
     params = quant.params
     width, height, channels = quant.sensor.width, quant.sensor.height, params.channels
 
@@ -65,7 +67,7 @@ def _passing(quant: QuantModel) -> list[Section]:
         (2 * params.features, lambda i: f"wins of feature {i // 2}"),
         (8, lambda i: f"counter of {('misses', 'border', 'outside', 'backwards')[i // 2]}"),
         (3, lambda i: ("window_events", "window_misses", "last_window_misses")[i]),
-        *_filters(quant.filters),
+        *_filters(used_filters(quant, options)),
         (params.surfaces * width * height, pixel),
     ]
 

@@ -253,9 +253,8 @@ def first_difference(quant: QuantModel, native: NativeFeast, twin: Twin, stream:
         wrong = np.flatnonzero(words[0] != words[1])
         if wrong.size:
             at = int(wrong[0])
-            return Difference(
-                stream.name, index, word_name(quant, at), f"0x{words[0][at]:04x}", f"0x{words[1][at]:04x}"
-            )
+            name = word_name(quant, twin.options, at)
+            return Difference(stream.name, index, name, f"0x{words[0][at]:04x}", f"0x{words[1][at]:04x}")
         if native.label != twin.label:
             return Difference(stream.name, index, "label", str(native.label), str(twin.label))
     return Difference(stream.name, len(stream.events), "the recording in one call", "differs", "differs")

@@ -244,7 +244,7 @@ def test_filters_in_front_of_two_layers_with_class_scores(learning: bool) -> Non
         twin.reset()
     assert native.signals()["filtered"] > 100 and native.signals()["hits"] > 100
     assert (native.ram_bytes, native.snapshot().size) == (plan.ram_bytes, plan.snapshot_words)
-    names = [word_name(quant, index) for index in range(plan.snapshot_words)]
+    names = [word_name(quant, options, index) for index in range(plan.snapshot_words)]
     assert "counter of filtered of the lower layer" in names
     bare, twin = Twin(quantise(model.unfiltered)[0], options), Twin(quant, options)
     events = make_events(900, CAMERA)
@@ -284,14 +284,28 @@ def test_build_id_follows_every_setting() -> None:
 def test_difference_names_the_words_of_the_filters() -> None:
     quant, _ = quantise(behind(ALL, radius=1, neurons=3))
     words = Twin(quant, Options()).snapshot().size
-    names = [word_name(quant, index) for index in range(words)]
+    names = [word_name(quant, Options(), index) for index in range(words)]
     first = names.index("counter of filtered")
     assert names[first + 2 : first + 4] == ["seen flag", "time of the last event seen"]
     assert names[first + 7] == "ticks left of filter cell x=0 y=0"
     assert names[first + 7 + 8] == "ticks left of filter cell x=1 y=1"
     assert names[-1] == "pixel x=6 y=4 of surface 0"
     with pytest.raises(IndexError):
-        word_name(quant, words)
+        word_name(quant, Options(), words)
+
+
+@pytest.mark.parametrize(("filters", "readout"), [(False, True), (True, False), (False, False)])
+def test_words_are_named_as_they_are_emitted(filters: bool, readout: bool) -> None:
+    """What the options leave out has no words, so it must not shift the names of those behind it."""
+    quant, _ = quantise(with_readout(behind(ALL, radius=1, neurons=3), grid=2))
+    options = Options(filters=filters, readout=readout)
+    words = Twin(quant, options).snapshot().size
+    names = [word_name(quant, options, index) for index in range(words)]
+    assert ("seen flag" in names, "scored flag" in names) == (filters, readout)
+    assert names[-1] == ("scored flag" if readout else "pixel x=6 y=4 of surface 0")
+    assert names.count("pixel x=0 y=0 of surface 0") == 1
+    with pytest.raises(IndexError):
+        word_name(quant, options, words)
 
 
 @pytest.mark.parametrize(

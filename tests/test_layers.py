@@ -224,13 +224,13 @@ def test_one_feature_below_makes_an_ordinary_upper_layer() -> None:
 def test_every_word_of_a_snapshot_has_a_name() -> None:
     quant, _ = quantise(stack())
     words = Twin(quant, Options()).snapshot().size
-    names = [word_name(quant, index) for index in range(words)]
+    names = [word_name(quant, Options(), index) for index in range(words)]
     assert names[0] == "weight 0 of feature 0"
     assert names[-1] == "pixel x=12 y=8 of surface 1 of the lower layer"
     assert names.count("phase") == names.count("phase of the lower layer") == 2
     assert "pixel x=3 y=2 of surface 5" in names
     with pytest.raises(IndexError):
-        word_name(quant, words)
+        word_name(quant, Options(), words)
 
 
 def test_model_file_round_trip(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@
 #define LINK_CLASSES 0u /* the library keeps no class scores */
 #endif
 
-/* Results of few features need one byte: the codes -1 .. -4 are 255 .. 252. */
+/* Results of few features need one byte: the codes -1 .. -5 are 255 .. 251. */
 #if FEAST_FEATURES <= FEAST_WIRE_NARROW_FEATURES
 typedef uint8_t link_result_t;
 #define LINK_RESULT_BYTES 1u

@@ -57,7 +57,7 @@ extern "C" {
 /* Results other than a feature id. */
 #define FEAST_MISS (-1)      /* no feature in range of its selection threshold */
 #define FEAST_BORDER (-2)    /* border policy `skip`: no full patch around the event */
-#define FEAST_OUTSIDE (-3)   /* not on the sensor; counted, nothing changed */
+#define FEAST_OUTSIDE (-3)   /* not on the camera; counted, nothing changed */
 #define FEAST_BACKWARDS (-4) /* earlier than an event before it; counted, nothing changed */
 #define FEAST_FILTERED (-5)  /* left out by a filter; counted, unseen by the network */
 
@@ -80,7 +80,7 @@ typedef struct {
     uint32_t phase; /* position within the octave, 1/256 us */
     uint32_t misses; /* missed events */
     uint32_t border; /* events without a full patch */
-    uint32_t outside; /* events off the sensor */
+    uint32_t outside; /* events off the camera */
     uint32_t backwards; /* events out of order */
     uint32_t filtered; /* events the filters left out */
     uint16_t window_events; /* compared events in the current window */
