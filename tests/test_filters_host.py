@@ -224,6 +224,12 @@ def test_commands(
 
     tried = codegen("filter", DIGITS, *options, "--hot-pixels", "auto", "--save-hot-pixels", "hot.txt")
     assert tried["sensor"] == "17x17" and tried["hot_pixels"] == []
+    nothing = codegen("filter", DIGITS, "--hot-pixels", "auto")
+    assert nothing.keys() == tried.keys() and nothing["stages"] == nothing["hot_pixels"] == []
+    assert nothing["passed"] == nothing["events"] == tried["events"]
+    Path("empty.txt").write_text("# none\n")
+    assert execute(["filter", DIGITS, "--hot-pixels", "empty.txt"]) == 0
+    assert "none in empty.txt" in capsys.readouterr().out
     Path("hot.txt").write_text("3 4\n20 7\n")
     made = codegen(
         "train", DIGITS, "-o", "m.npz", "--neurons", "3", "--radius", "1", *options, "--hot-pixels", "hot.txt"
@@ -264,6 +270,16 @@ def test_recordings_of_which_the_filters_leave_nothing(
         (["filter", DIGITS, "--refractory-us", "5", "--save-hot-pixels", "x"], "--hot-pixels auto"),
         (["train", DIGITS, "-o", "m.npz", "--filter-cells", "1"], "of no use"),
         (["tune", DIGITS, "--size", "--background-us", "99"], "--size takes no filters"),
+        (["tune", DIGITS, "--size", "--hot-pixels", "auto"], "--size takes no filters"),
+        (
+            ["train", DIGITS, "-o", "m.npz", "--hot-pixels", "auto", "--readout-grid", "5"],
+            "belongs to --readout",
+        ),
+        (["train", DIGITS, "-o", "m.npz", "--hot-pixels", "auto", "--downsample", "9"], "expected 0 to 6"),
+        (
+            ["train", DIGITS, "-o", "m.npz", "--hot-pixels", "auto", "--readout", "--readout-grid", "35"],
+            "expected 1 to 34",
+        ),
         (["stream", "--port", "qemu:mps2_an386", "--no-filters", DIGITS], "name the model"),
     ],
 )
@@ -274,6 +290,10 @@ def test_refusals(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def count_events(*_: object) -> None:
+        pytest.fail("looked for hot pixels before the options were checked")
+
+    monkeypatch.setattr("host.hot_pixels.count_events", count_events)
     monkeypatch.chdir(tmp_path)
     assert execute(arguments) == 2
     printed = capsys.readouterr()

@@ -31,7 +31,7 @@ from host.monitor.server import Monitor
 from host.monitor.session import DRAWN_EVENTS, Session
 from host.streaming import Feed, Recorded, Streamer
 from tests import link_device
-from tests.networks import make_events, make_model, with_readout
+from tests.networks import make_events, make_model, make_stack, with_readout
 
 SENSOR = Sensor(34, 34)
 COUNT = 6000
@@ -172,6 +172,20 @@ class TestWhatIsSent:
         done = read(live, lambda v: v.get("scores") == [str(score) for score in twin.scores.tolist()])
         assert done["label"] == twin.label
         assert done["device"]["labels"] == list("0123456789")
+
+    def test_the_surfaces_below_a_second_layer(self, tmp_path: Path) -> None:
+        """Two of them, though the second layer has one bank; none where the model is not known."""
+        model = make_stack(make_model(neurons=3, radius=1, polarity="separate"), neurons=4, radius=1)
+        program = link_device.build_real_process(tmp_path, model)
+        twin = learned_twin(model)
+        surfaces = twin.snapshot()[-2 * SENSOR.width * SENSOR.height :]
+        feed = Silent(EventStream(make_events(COUNT), SENSOR, "all", None))
+        with monitor(program, model, tmp_path, feed) as (server, session):
+            live = server.url.replace("http", "ws").replace("/?", "/live?")
+            surface = base64.b64encode(surfaces.tobytes()).decode()
+            done = read(live, lambda v: v["events"] == COUNT and v.get("surface") == surface)
+            assert done["device"]["surfaces"] == 2
+            assert Session(session._streamer, lambda: iter(()), None, tmp_path)._surfaces == 0
 
     def test_draws_little_and_processes_all(self, program: Path, model: Model, tmp_path: Path) -> None:
         """At 100 k events a second."""

@@ -9,6 +9,7 @@ import typer
 
 from codegen.errors import FeastError
 from host.commands.filter_options import (
+    AUTO,
     BackgroundOption,
     CellsOption,
     DownsampleOption,
@@ -58,6 +59,7 @@ def filter_events(
     """
     from dataclasses import asdict
 
+    from codegen.filters import Filters
     from host.datasets import open_source
     from host.filtering import measure_filters
     from host.training import training_part
@@ -76,9 +78,7 @@ def filter_events(
         from host.hot_pixels import write_hot_pixels
 
         write_hot_pixels(save_hot_pixels, found, recordings.sensor)
-    if filters is None:
-        print_json({"hot_pixels": []}) if as_json else print_facts({"hot pixels": "none found"})
-        return
+    filters = filters or Filters(recordings.sensor)
     part = training_part(recordings)
     with progress("filter: recordings") as report:
         outcome = measure_filters(filters, part, report)
@@ -97,6 +97,8 @@ def filter_events(
     seconds = outcome.duration_us * 1e-6
     rate = f", {count(round(outcome.events / seconds))} events/s" if seconds else ""
     facts = {"recordings": f"{count(outcome.events)} events of {count(len(part))} recordings{rate}"}
+    if hot_pixels is not None and not found:
+        facts["hot pixels"] = "none found" if hot_pixels == AUTO else f"none in {hot_pixels}"
     if found:
         shown = " ".join(f"{x},{y}" for x, y in found[:8])
         facts["hot pixels"] = f"{count(len(found))}: {shown}{' ...' if len(found) > 8 else ''}"

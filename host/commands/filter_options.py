@@ -9,6 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from codegen.filters import Filters
+    from codegen.sensor import Sensor
+    from host.hot_pixels import Pixels
     from host.source import Source
 
 AUTO = "auto"
@@ -59,6 +61,35 @@ NoFiltersOption = Annotated[
     ),
 ]
 
+FilterHereOption = Annotated[
+    bool,
+    typer.Option("--no-filters", help="The device is built without the model's filters: filter here."),
+]
+
+
+def make_camera_filters(
+    camera: Sensor,
+    refractory_us: int,
+    background_us: int,
+    filter_cells: int,
+    downsample: int,
+    hot_pixels: Pixels = (),
+) -> Filters | None:
+    """Filters of these options, or None if none is asked for; no recording is looked at.
+
+    Raises FeastError for a setting out of range.
+    """
+    from codegen.filters import make_filters
+
+    return make_filters(
+        camera,
+        hot_pixels=hot_pixels,
+        refractory_us=refractory_us,
+        background_us=background_us,
+        cell_shift=filter_cells,
+        downsample_shift=downsample,
+    )
+
 
 def parse_filters(
     source: Source,
@@ -73,22 +104,16 @@ def parse_filters(
     Hot pixels that are to be found are looked for in its train part. Raises FeastError for a setting out of
     range or a file that holds no pixels.
     """
-    from codegen.filters import make_filters
     from host.console import progress
     from host.hot_pixels import count_events, find_hot_pixels, read_hot_pixels
     from host.training import training_part
 
-    pixels: tuple[tuple[int, int], ...] = ()
+    settings = (source.sensor, refractory_us, background_us, filter_cells, downsample)
+    make_camera_filters(*settings)  # what is out of range is told before recordings are read
+    pixels: Pixels = ()
     if hot_pixels == AUTO:
         with progress("hot pixels: recordings") as report:
             pixels = find_hot_pixels(count_events(training_part(source), report))
     elif hot_pixels is not None:
         pixels = read_hot_pixels(Path(hot_pixels), source.sensor)
-    return make_filters(
-        source.sensor,
-        hot_pixels=pixels,
-        refractory_us=refractory_us,
-        background_us=background_us,
-        cell_shift=filter_cells,
-        downsample_shift=downsample,
-    )
+    return make_camera_filters(*settings, hot_pixels=pixels)

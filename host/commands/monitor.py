@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from codegen.errors import FeastError
-from host.commands.filter_options import NoFiltersOption
+from host.commands.filter_options import FilterHereOption
 from host.commands.options import LearningOption, SelectOption, SkipOption
 from host.commands.stream import (
     BaudOption,
@@ -39,7 +39,7 @@ def monitor(
     model: StreamModelOption = None,
     learning: LearningOption = False,
     select: SelectOption = "nearest",
-    no_filters: NoFiltersOption = False,
+    no_filters: FilterHereOption = False,
     speed: SpeedOption = "real",
     web_port: Annotated[
         int, typer.Option("--web-port", metavar="N", min=0, max=65535, help="Port of the page; 0 is any.")

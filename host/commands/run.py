@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from host.commands.filter_options import NoFiltersOption
+from host.commands.filter_options import FilterHereOption
 from host.commands.options import (
     BoardOption,
     JsonOption,
@@ -45,7 +45,7 @@ def run(
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",
     readout: ReadoutOption = None,
-    no_filters: NoFiltersOption = False,
+    no_filters: FilterHereOption = False,
     skip_bad_events: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:

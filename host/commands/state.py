@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from codegen.errors import FeastError
-from host.commands.filter_options import NoFiltersOption
 from host.commands.options import JsonOption, SelectOption, check_output
 from host.commands.stream import BaudOption, PortOption
 from host.console import print_facts, print_json
@@ -36,7 +35,9 @@ def state(
         typer.Option("--download", metavar="OUT", help="Write what it has learned to a model file."),
     ] = None,
     select: SelectOption = "nearest",
-    no_filters: NoFiltersOption = False,
+    no_filters: Annotated[
+        bool, typer.Option("--no-filters", help="The device is built without the model's filters.")
+    ] = False,
     baud: BaudOption = 115_200,
     as_json: JsonOption = False,
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from codegen.errors import FeastError
-from host.commands.filter_options import NoFiltersOption
+from host.commands.filter_options import FilterHereOption
 from host.commands.options import JsonOption, LearningOption, SelectOption, SkipOption, check_output
 from host.console import count, note, print_facts, print_json
 
@@ -70,7 +70,7 @@ def stream(
     model: StreamModelOption = None,
     learning: LearningOption = False,
     select: SelectOption = "nearest",
-    no_filters: NoFiltersOption = False,
+    no_filters: FilterHereOption = False,
     initialise: Annotated[
         bool, typer.Option("--initialise", help="Begin with the model's own weights and thresholds.")
     ] = False,

@@ -17,6 +17,7 @@ from host.commands.filter_options import (
     DownsampleOption,
     HotPixelsOption,
     RefractoryOption,
+    make_camera_filters,
     parse_filters,
 )
 from host.commands.options import (
@@ -115,19 +116,21 @@ def train(
     params = Hyperparameters(neurons, radius, tau_us, eta, delta_i, delta_e, polarity, border)
     check_hyperparameters(params)
     lower = load_model(on) if on else None
+    settings = (refractory_us, background_us, filter_cells, downsample)
     if lower is not None:
+        if hot_pixels is not None or any(settings):
+            raise FeastError("--on: the lower layer brings its own filters, a second layer takes none")
         params = stacked(lower, params)
+    if readout_grid is not None and not readout:
+        raise FeastError("--readout-grid belongs to --readout: give both")
     size = parse_sensor(sensor) or (lower.camera if lower else None)
     recordings = open_source(source, size, skip_bad_events)
-    filters = parse_filters(recordings, hot_pixels, refractory_us, background_us, filter_cells, downsample)
-    if lower is not None and filters is not None:
-        raise FeastError("--on: the lower layer brings its own filters, a second layer takes none")
     grid = GRID if readout_grid is None else readout_grid
     if readout:
-        seen = filters.sensor if filters else lower.sensor if lower else None
+        behind = make_camera_filters(recordings.sensor, *settings)
+        seen = behind.sensor if behind else lower.sensor if lower else None
         check_readable(training_part(recordings), grid, seen)
-    elif readout_grid is not None:
-        raise FeastError("--readout-grid belongs to --readout: give both")
+    filters = parse_filters(recordings, hot_pixels, *settings)
     arithmetic: Arithmetic = "fixed" if fixed else "float"
     start = time.perf_counter()
     with progress("train: recordings") as report:

@@ -93,11 +93,11 @@ def tune(
 
     if output is not None:
         check_output(output)
+    settings = (refractory_us, background_us, filter_cells, downsample)
+    if size and (hot_pixels is not None or any(settings)):
+        raise FeastError("--size takes no filters: it counts the features that encode noise")
     recordings = open_source(source, parse_sensor(sensor), skip_bad_events)
-    filters = parse_filters(recordings, hot_pixels, refractory_us, background_us, filter_cells, downsample)
     if size:
-        if filters:
-            raise FeastError("--size takes no filters: it counts the features that encode noise")
         from dataclasses import asdict
 
         from codegen.model import Hyperparameters
@@ -120,6 +120,7 @@ def tune(
         print_facts({"recommended": f"N = {curve.recommended}: {curve.reason}"})
         return 0
 
+    filters = parse_filters(recordings, hot_pixels, *settings)
     from host.curves import alone, front_picture
     from host.tune import front_values
     from host.tune import tune as search

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from host.commands.filter_options import NoFiltersOption
+from host.commands.filter_options import FilterHereOption
 from host.commands.options import (
     JsonOption,
     ModelArgument,
@@ -38,7 +38,7 @@ def verify(
     select: SelectOption = "nearest",
     weights: WeightsOption = "int16",
     readout: ReadoutOption = None,
-    no_filters: NoFiltersOption = False,
+    no_filters: FilterHereOption = False,
     skip_bad_events: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -22,6 +22,7 @@ from codegen.model import Model, save_model
 from codegen.readout import name_of
 from codegen.records import Events
 from codegen.snapshot import score_words
+from host.hello import Hello
 from host.learned import model_of
 from host.questions import DeviceSignals
 from host.recorder import Recorder
@@ -62,7 +63,8 @@ class Session(threading.Thread):
         self._misses: deque[tuple[int, float]] = deque(maxlen=_HISTORY)
         self._last_signals: DeviceSignals | None = None
         hello = streamer.link.hello
-        self._surface_words = hello.banks * hello.sensor.width * hello.sensor.height
+        self._surfaces = _surfaces_of(hello, model)
+        self._surface_words = self._surfaces * hello.sensor.width * hello.sensor.height
         self._score_words = score_words(hello.classes)
         readout = model.readout if model is not None and hello.classes else None
         self._labels = readout.labels if readout else tuple(f"class {n}" for n in range(hello.classes))
@@ -186,7 +188,7 @@ class Session(threading.Thread):
             "sensor": [hello.sensor.width, hello.sensor.height],
             "features": hello.features,
             "side": 2 * hello.radius + 1,
-            "banks": hello.banks,
+            "surfaces": self._surfaces,
             "learning": hello.learning,
             "labels": self._labels,
             "law": None if params is None else params.law_miss_rate,
@@ -205,7 +207,7 @@ class Session(threading.Thread):
                 # As text: a page's numbers are exact up to 2^53 only.
                 shown |= {"scores": [str(score) for score in found.scores], "label": found.label}
             self._wait("signals", now, _SIGNALS_S)
-        if now >= self._due["surface"] and self._surface_words <= _SHOWN_WORDS:
+        if now >= self._due["surface"] and 0 < self._surface_words <= _SHOWN_WORDS:
             began = time.monotonic()
             shown["surface"] = self._surface()
             self._wait("surface", began, _SURFACE_S)
@@ -295,6 +297,13 @@ class Session(threading.Thread):
         with self._lock:
             self._view = {**self._view, **fixed, **values}
             self.version += 1
+
+
+def _surfaces_of(hello: Hello, model: Model | None) -> int:
+    """Surfaces at the end of the state, before the scores; 0 if unknown: a device tells its last layer's."""
+    if not hello.layered:
+        return hello.banks
+    return model.lower.params.surfaces if model is not None and model.lower is not None else 0
 
 
 class _Pausable:

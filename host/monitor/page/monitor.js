@@ -85,7 +85,7 @@ function drawScene(view) {
     for (const value of values) top = Math.max(top, Math.abs(value));
     for (let i = 0; i < width * height; i++) {
       const level = Math.sqrt(Math.abs(values[i]) / top);
-      const other = device.banks > 1 ? Math.sqrt(Math.abs(values[i + width * height]) / top) : level;
+      const other = device.surfaces > 1 ? Math.sqrt(Math.abs(values[i + width * height]) / top) : level;
       image.data.set([10 + 150 * other, 14 + 120 * level + 50 * other, 20 + 190 * level, 255], 4 * i);
     }
     inner.putImageData(image, 0, 0);
