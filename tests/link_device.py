@@ -191,13 +191,19 @@ def on_rfc2217(program: Path) -> Iterator[str]:
 def _serve_rfc2217(server: socket.socket, url: str) -> None:
     host, port = url.removeprefix("socket://").split(":")
     with server.accept()[0] as client, socket.create_connection((host, int(port))) as device:
+        one_writer = threading.Lock()
+
+        def send(data: bytes) -> None:
+            with one_writer:
+                client.sendall(data)
+
         # The port that it would set the baud rate of; the bytes go to the device.
-        manager = serial.rfc2217.PortManager(serial.serial_for_url("loop://"), _Writer(client.sendall))
+        manager = serial.rfc2217.PortManager(serial.serial_for_url("loop://"), _Writer(send))
 
         def answer() -> None:
             with suppress(OSError):
                 while data := device.recv(4096):
-                    client.sendall(b"".join(manager.escape(data)))
+                    send(b"".join(manager.escape(data)))
 
         threading.Thread(target=answer, daemon=True).start()
         with suppress(OSError):

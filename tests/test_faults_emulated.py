@@ -15,10 +15,12 @@ import pytest
 from codegen.boards import Board, get_board
 from codegen.model import Model
 from codegen.options import Options
-from host.build import build, prepare_project
+from host.build import build
 from host.device import emit_for_board
 from host.emulator import emulate
 from host.events import EventStream
+from host.exchange import Patience
+from host.firmware_project import prepare_project
 from host.link import Link, open_link
 from host.port import LinkError
 from host.streaming import Recorded, Streamer
@@ -28,6 +30,9 @@ from tests.networks import make_events, make_model
 from tests.streams import DAMAGE, PATIENT_S, SENSOR, expected, recordings, stream_all
 
 pytestmark = [pytest.mark.firmware, needs_compiler, needs_emulator]
+
+PATIENT = Patience(progress_s=PATIENT_S)
+"""A starved emulator that gives no answer for long is no fault: no connection may be given up for it."""
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +66,10 @@ def run_20000(proxy: Proxy, model: Model) -> Streamer:
     """20,000 events, learning, in two recordings: exact results and state. Returns the streamer, closed."""
 
     def connect() -> Link:
-        return open_link(proxy.url, connect_s=PATIENT_S)
+        return open_link(proxy.url, patience=PATIENT, connect_s=PATIENT_S)
 
     streams = recordings(3, [10_000, 10_000])
-    streamer = Streamer(connect, learning=True, initialise=True)
+    streamer = Streamer(connect, learning=True, initialise=True, reconnect_s=PATIENT_S)
     try:
         results, state_id = stream_all(streamer, streams)
     finally:
@@ -120,7 +125,7 @@ def test_a_live_source_says_what_was_lost(board: Board, elf: Path) -> None:
 
     feed = Camera(EventStream(make_events(20_000), SENSOR, "camera", None))
     with behind(board, elf, Faults(plan=[(50_000, "reset")])) as proxy:
-        streamer = Streamer(lambda: open_link(proxy.url, connect_s=PATIENT_S), initialise=True)
+        streamer = Streamer(lambda: open_link(proxy.url, patience=PATIENT, connect_s=PATIENT_S), initialise=True)
         with pytest.raises(LinkError, match=r"camera is live .*: events after the first \d+ have no result"):
             list(streamer.stream([feed]))
         streamer.close()
