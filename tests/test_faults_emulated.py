@@ -125,7 +125,9 @@ def test_a_live_source_says_what_was_lost(board: Board, elf: Path) -> None:
 
     feed = Camera(EventStream(make_events(20_000), SENSOR, "camera", None))
     with behind(board, elf, Faults(plan=[(50_000, "reset")])) as proxy:
-        streamer = Streamer(lambda: open_link(proxy.url, patience=PATIENT, connect_s=PATIENT_S), initialise=True)
+        streamer = Streamer(
+            lambda: open_link(proxy.url, patience=PATIENT, connect_s=PATIENT_S), initialise=True
+        )
         with pytest.raises(LinkError, match=r"camera is live .*: events after the first \d+ have no result"):
             list(streamer.stream([feed]))
         streamer.close()
