@@ -125,5 +125,9 @@ def cells_along(pixels: int, grid: int) -> npt.NDArray[np.int64]:
 
 
 def name_of(labels: tuple[str, ...], index: int) -> str | None:
-    """Label of a class by its index; None for -1, before a feature has won."""
-    return labels[index] if index >= 0 else None
+    """Label of a class by its index; None for -1, before a feature has won, and for what is no class.
+
+    >>> name_of(("cat", "dog"), 1), name_of(("cat", "dog"), -1), name_of(("cat", "dog"), 2)
+    ('dog', None, None)
+    """
+    return labels[index] if 0 <= index < len(labels) else None
