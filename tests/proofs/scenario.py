@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen import qformat
+from codegen.filters import Filters
 from codegen.model import Model, Sensor
 from codegen.options import Options
 from codegen.quantise import QuantModel, initial_words
@@ -44,8 +45,14 @@ def scenario(model: Model, options: Options, quant: QuantModel, dense: int = 300
     calls: list[Call] = [("ask", None)]
     calls += [("step", make_events(dense, sensor, 1, octave_us / 40)), ("ask", None), ("reset", None)]
     calls += [("step", hostile_events(300, sensor, 2)), ("ask", None)]
-    for events in (_at_edges(sensor), _exact(quant.octave_q8), *_epochs(sensor, octave_us)):
+    for events in (_at_edges(sensor), *_epochs(sensor, octave_us)):
         calls += [("reset", None), ("ask", None), ("step", events), ("ask", None)]
+    calls += [("reset", None)]
+    for event in np.split(_exact(quant.octave_q8), 14):
+        calls += [("step", event), ("ask", None)]
+    if model.filters:
+        for events in _at_stamps(model.filters):
+            calls += [("reset", None), ("step", events), ("ask", None)]
     # Every age of a cell, and pixels written together, so that features tie.
     sparse = make_events(200, sensor, 5, octave_us * 2)
     together = make_events(200, sensor, 6)
@@ -53,7 +60,7 @@ def scenario(model: Model, options: Options, quant: QuantModel, dense: int = 300
     calls += [("reset", None), ("step", sparse), ("reset", None), ("step", together), ("ask", None)]
     if options.learning:
         calls += _learning_calls(model, initial_words(quant, options), sensor, octave_us)
-    for seed in range(12):  # asked often: scores lead in turn
+    for seed in range(24):  # asked often: scores lead in turn
         calls += [("reset", None), ("step", make_events(4 + seed, sensor, 30 + seed)), ("ask", None)]
     return [*calls, ("init", None), ("step", make_events(100, sensor, 7)), ("ask", None)]
 
@@ -96,6 +103,18 @@ def _exact(octave_q8: int) -> Events:
     return _events(np.cumsum(np.array(gaps, np.uint64)), np.arange(len(gaps)) % 3 + 3, 3)
 
 
+def _at_stamps(filters: Filters) -> list[Events]:
+    """Pairs of neighbouring cells that are alone, and times at which stamps just fit 16 bits."""
+    cell, tick = 1 << filters.cell_shift, 1 << filters.tick_shift
+    pairs = [_events(np.array([10**6, 10**6 + 100], np.uint64), (0, cell), 4)]
+    pairs += [_events(np.array([10**6, 10**6 + 100], np.uint64), 4, (0, cell))]
+    reach = 65535 - filters.span_ticks
+    for end in (-2, -1, 0, 1):
+        times = 200_000 + tick * np.array([0, reach, 65535 + end])
+        pairs.append(_events(times.astype(np.uint64), (4, 4 + cell, 4), 4))
+    return pairs
+
+
 def _epochs(sensor: Sensor, octave_us: float) -> list[Events]:
     """Rows touched around octave 2^32, some before and not after, and again exactly 2^32 octaves later."""
     first = make_events(20, sensor, 4, octave_us / 20)
@@ -125,22 +144,32 @@ def _learning_calls(model: Model, own: Words, sensor: Sensor, octave_us: float) 
         ]
         alone = make_events(60, sensor, seed + 1, octave_us * 20)  # contexts of the own pixel alone
         calls += [("reset", None), ("step", alone), ("ask", None)]
-    calls += [("learn", False), ("reset", None), ("step", make_events(150, sensor, 90)), ("ask", None)]
+    calls += [("load", _loads(model, own)[3])]  # while frozen, products of either sign
+    alone = make_events(60, sensor, 92, octave_us * 20)
+    calls += [
+        ("learn", False),
+        ("reset", None),
+        ("step", alone),
+        ("ask", None),
+        ("init", None),
+        ("learn", False),
+    ]
+    calls += [("step", make_events(600, sensor, 90)), ("ask", None)]
     return [*calls, ("learn", True), ("reset", None), ("step", make_events(150, sensor, 91)), ("ask", None)]
 
 
 def _loads(model: Model, own: Words) -> list[Load]:
     """States at the edges of what an import accepts, and beyond; `own` ends with words of a lower layer."""
-    learned = [extreme_state(model, seed) for seed in range(6)]
+    learned = [extreme_state(model, seed) for seed in range(8)]
     below = own[len(learned[0]) :]
     loads = [Load(np.concatenate([words, below])) for words in learned]
     loads += [Load(np.concatenate([words, below]), False) for words in unsound_states(model)]
     if len(below):
-        last = len(own) - 1
-        foreign = np.concatenate([learned[0], below])
-        foreign[last] ^= 1
-        wrong_at_first = ((last, int(foreign[last])),)
-        loads += [Load(foreign, False), Load(np.concatenate([learned[1], below]), True, wrong_at_first)]
+        for at in (len(learned[0]), len(own) - 1):
+            foreign = np.concatenate([learned[0], below])
+            foreign[at] ^= 1
+            wrong_at_first = ((at, int(foreign[at])),)
+            loads += [Load(foreign, False), Load(np.concatenate([learned[1], below]), True, wrong_at_first)]
     return loads
 
 
@@ -149,16 +178,19 @@ def extreme_state(model: Model, seed: int) -> Words:
     rng = np.random.default_rng(seed)
     params = model.params
     weights = np.zeros((params.features, params.dims), np.int64)
-    if seed in (2, 3):
-        weights[:, params.dims // 2] = (32767, -32768)[seed % 2]
+    alone = {2: 32767, 3: -32768, 6: -32640, 7: -32768}.get(seed)  # -32640: the shortest, moves fastest
+    if alone:
+        weights[:, params.dims // 2] = alone
     else:
         energy = qformat.UNIT + (-1, 1)[seed % 2] * qformat.NORM_TOLERANCE
         for row in weights:
             row[rng.permutation(params.dims)[:4]] = _squares(energy, rng)
     up, down = qformat.to_unit(params.delta_i), qformat.to_unit(params.delta_e)
-    near = {2: (2**30 - up, 2), 3: (-(2**30) + down, 2)}.get(seed)
-    if near:  # where a rise or a fall just saturates, or does not
-        thresholds = near[0] + np.arange(params.features) % 5 - near[1]
+    saturating = {2: 2**30 - up, 3: -(2**30) + down}.get(seed)
+    if saturating is not None:  # by the next rise or fall, or just not
+        thresholds = saturating + np.arange(params.features) % 5 - 2
+    elif seed in (6, 7):  # in range whatever the sign
+        thresholds = np.full(params.features, -(2**30))
     else:
         thresholds = rng.choice([-(2**30), -(2**30) + 1, 123_456_789, 2**30 - 1, 2**30], params.features)
     return _words(weights, thresholds, int(rng.integers(2**32)))
