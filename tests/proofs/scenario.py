@@ -80,6 +80,15 @@ def _at_edges(sensor: Sensor) -> Events:
     return _events(5000 + np.arange(len(x), dtype=np.uint64) * np.uint64(37), x, y)
 
 
+def _pair(model: Model) -> Events:
+    """A pixel of the network and the one to its left by turns; slow enough for a refractory period."""
+    scale = 1 << model.filters.downsample_shift if model.filters else 1
+    times = np.array([0, 0, 400, 800], np.uint64)
+    events = _events(times, scale * (model.sensor.width // 2 + np.array([1, 0, 1, 0])), scale * 2)
+    events["polarity"] = 1
+    return events
+
+
 def _exact(octave_q8: int) -> Events:
     """At the very end of an octave, one microsecond before and after, in one step and in a long one."""
     whole = octave_q8 // math.gcd(octave_q8, 256)  # microseconds that are whole octaves
@@ -144,6 +153,10 @@ def _learning_calls(model: Model, own: Words, sensor: Sensor, octave_us: float) 
         ]
         alone = make_events(60, sensor, seed + 1, octave_us * 20)  # contexts of the own pixel alone
         calls += [("reset", None), ("step", alone), ("ask", None)]
+    for seed in range(8, 32):  # each time another dither, which alone moves a weight beyond its range
+        words = extreme_state(model, seed)
+        load = Load(np.concatenate([words, own[len(words) :]]))
+        calls += [("load", load), ("reset", None), ("step", _pair(model)), ("ask", None)]
     calls += [("load", _loads(model, own)[3])]  # while frozen, products of either sign
     alone = make_events(60, sensor, 92, octave_us * 20)
     calls += [
@@ -178,9 +191,12 @@ def extreme_state(model: Model, seed: int) -> Words:
     rng = np.random.default_rng(seed)
     params = model.params
     weights = np.zeros((params.features, params.dims), np.int64)
-    alone = {2: 32767, 3: -32768, 6: -32640, 7: -32768}.get(seed)  # -32640: the shortest, moves fastest
+    alone = {2: 32767, 3: -32768, 6: -32640}.get(
+        seed, (32767, -32768)[seed % 2] if seed > 6 else 0
+    )  # -32640: the shortest
     if alone:
-        weights[:, params.dims // 2] = alone
+        own = params.radius * params.channels * params.side + params.radius  # the event's pixel, in channel 0
+        weights[:, own + (seed > 7)] = alone
     else:
         energy = qformat.UNIT + (-1, 1)[seed % 2] * qformat.NORM_TOLERANCE
         for row in weights:
@@ -189,7 +205,7 @@ def extreme_state(model: Model, seed: int) -> Words:
     saturating = {2: 2**30 - up, 3: -(2**30) + down}.get(seed)
     if saturating is not None:  # by the next rise or fall, or just not
         thresholds = saturating + np.arange(params.features) % 5 - 2
-    elif seed in (6, 7):  # in range whatever the sign
+    elif seed > 5:  # in range whatever the sign
         thresholds = np.full(params.features, -(2**30))
     else:
         thresholds = rng.choice([-(2**30), -(2**30) + 1, 123_456_789, 2**30 - 1, 2**30], params.features)

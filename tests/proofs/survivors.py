@@ -221,7 +221,6 @@ C_UNNOTICED: Final[dict[str, tuple[str, ...]]] = {
     "neither layer of this network skips its border; tests/test_layers.py has some that do": (
         "joint feast.c: signals->border = lower.border «+ → -» upper.border;",
     ),
-    "one unit of a product: needs a tie but for it": ("joint feast2_kernel.h: int32_t sum0 = «0 → 1»;",),
 }
 """Mutants of the emitted C that the scenarios do not tell from it."""
 
