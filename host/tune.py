@@ -109,32 +109,31 @@ def tune(
     sensor = filters.sensor if filters else part.sensor
     spec = f"{part.spec} behind {filters} ({_digest(filters)})" if filters else part.spec
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with _told_apart(storage):
-        study = _open(storage, f"{spec} on {board.name} for {objective}")
     interrupted = False
+    with _opened(storage, f"{spec} on {board.name} for {objective}") as study:
 
-    def run(trial: Any) -> tuple[float, float, float, float]:
-        # By the trial's number: processes that share a study draw differently, one alone the same again.
-        study.sampler = _sampler(seed + 100_003 * trial.number)
-        params = suggest(trial)
-        if not fits(params, sensor, Options(), board, filters=filters):
-            raise optuna.TrialPruned(f"does not fit {board.name}")
-        cost = device_cost(params, sensor, board, filters)
-        quality = _known(study, trial) or measure(part, params, objective, seed, jobs, filters)
-        return quality, cost.instructions, float(cost.ram), float(cost.flash)
+        def run(trial: Any) -> tuple[float, float, float, float]:
+            # By the trial's number: processes that share a study draw differently, one alone the same again.
+            study.sampler = _sampler(seed + 100_003 * trial.number)
+            params = suggest(trial)
+            if not fits(params, sensor, Options(), board, filters=filters):
+                raise optuna.TrialPruned(f"does not fit {board.name}")
+            cost = device_cost(params, sensor, board, filters)
+            quality = _known(study, trial) or measure(part, params, objective, seed, jobs, filters)
+            return quality, cost.instructions, float(cost.ram), float(cost.flash)
 
-    def ended() -> int:
-        done = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-        return len(study.get_trials(deepcopy=False, states=done))
+        def ended() -> int:
+            done = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+            return len(study.get_trials(deepcopy=False, states=done))
 
-    progress(ended(), trials)
-    try:
-        while ended() < trials and not interrupted:
-            study.optimize(run, n_trials=1)
-            progress(min(ended(), trials), trials)
-    except KeyboardInterrupt:
-        interrupted = True
-    return front(study, spec, board.name, sensor, board, objective, interrupted, filters)
+        progress(ended(), trials)
+        try:
+            while ended() < trials and not interrupted:
+                study.optimize(run, n_trials=1)
+                progress(min(ended(), trials), trials)
+        except KeyboardInterrupt:
+            interrupted = True
+        return front(study, spec, board.name, sensor, board, objective, interrupted, filters)
 
 
 def _digest(filters: Filters) -> str:
@@ -255,23 +254,29 @@ def _sampler(seed: int) -> Any:
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=16, constant_liar=True)
 
 
-def _open(storage: str, name: str) -> Any:
+@contextlib.contextmanager
+def _opened(storage: str, name: str) -> Iterator[Any]:
+    """The study of that name, made where there is none; connections to a database are closed at the end."""
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-    place: Any
-    if "://" in storage:
-        place = _database(storage)
-    else:
-        path = Path(storage)
-        if not path.parent.is_dir():
-            raise FeastError(f"{storage}: there is no folder {path.parent} to keep the study in")
-        lock = JournalFileOpenLock(storage) if os.name == "nt" else None
-        place = JournalStorage(JournalFileBackend(storage, lock_obj=lock))
-    return optuna.create_study(
-        storage=place, directions=list(_DIRECTIONS), study_name=name, load_if_exists=True
-    )
+    with contextlib.ExitStack() as at_the_end:
+        with _told_apart(storage):
+            place: Any
+            if "://" in storage:
+                place = _database(storage)
+                at_the_end.callback(place.engine.dispose)
+            else:
+                path = Path(storage)
+                if not path.parent.is_dir():
+                    raise FeastError(f"{storage}: there is no folder {path.parent} to keep the study in")
+                lock = JournalFileOpenLock(storage) if os.name == "nt" else None
+                place = JournalStorage(JournalFileBackend(storage, lock_obj=lock))
+            study = optuna.create_study(
+                storage=place, directions=list(_DIRECTIONS), study_name=name, load_if_exists=True
+            )
+        yield study
 
 
 def _database(url: str) -> Any:

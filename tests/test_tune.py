@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,8 +158,16 @@ def postgres() -> Iterator[str]:
 
 
 def test_processes_share_a_postgresql_database(postgres: str, tmp_path: Path) -> None:
+    import psycopg
+
     found = share(postgres, tmp_path)
     assert 6 <= len(found.tried) + found.failed <= 7
+    clients = "select count(*) from pg_stat_activity where backend_type = 'client backend'"
+    with psycopg.connect(postgres.replace("+psycopg", ""), autocommit=True) as ours:
+        deadline = time.monotonic() + 10  # the server learns of a closed connection a little later
+        while (left := ours.execute(clients).fetchone()) != (1,) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert left == (1,), "a search leaves connections open"
 
 
 def test_a_dask_cluster_extracts_the_same_vectors() -> None:
