@@ -59,8 +59,11 @@ class Port:
             self._port.write(data)
 
     def close(self) -> None:
+        connection = getattr(self._port, "_socket", None)
         with suppress(serial.SerialException, OSError):
             self._port.close()
+        if isinstance(connection, socket.socket):
+            connection.close()  # pyserial leaves it open where the other end went first
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

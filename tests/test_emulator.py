@@ -204,8 +204,10 @@ def test_the_emulator_is_gone_after_the_block_whatever_ends_it(project: Path) ->
 def test_a_killed_host_leaves_no_emulator_behind(kind: signal.Signals, project: Path) -> None:
     elf = build(get_board("mps2_an386"), project).elf
     script = (
-        "import sys, time; from pathlib import Path\n"
+        "import signal, sys, time; from pathlib import Path\n"
         "from codegen.boards import get_board; from host.emulator import emulate\n"
+        # A shell lets what it starts in the background ignore Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "with emulate(get_board('mps2_an386'), Path(sys.argv[1])) as e:\n"
         "    print(e.pid, flush=True); time.sleep(60)\n"
     )
