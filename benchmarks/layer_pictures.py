@@ -19,9 +19,9 @@ import numpy.typing as npt
 from codegen.model import Hyperparameters, Model, Sensor
 from codegen.records import Events
 from host.datasets import open_source
+from host.drawing.pictures import OFF_COLOUR, ON_COLOUR, palette
+from host.drawing.receptive_fields import receptive_field
 from host.feast import FloatFeast
-from host.pictures import OFF_COLOUR, ON_COLOUR, palette
-from host.receptive_fields import receptive_field
 from host.training import train
 
 LOWER: Final = Hyperparameters(neurons=8, radius=2, tau_us=50e3, eta=0.005, polarity="separate")

@@ -19,12 +19,12 @@ from codegen.readout import name_of
 from codegen.records import FILTERED, RESULT_NAMES, Results
 from codegen.render import render
 from codegen.twin import Twin
-from host.build import build
+from host.boards.build import build
+from host.boards.emulator import emulate
+from host.boards.project import PROJECT, prepare_project
 from host.console import Progress, silent, tracked
 from host.datasets import Source
-from host.emulator import emulate
 from host.events import EventStream
-from host.firmware_project import PROJECT, prepare_project
 from host.link import open_link
 from host.results import RunResult
 

@@ -15,8 +15,8 @@ from codegen.model import Model
 from codegen.options import Options
 from codegen.plan import build_id
 from codegen.quantise import quantise
-from host.build import build
-from host.firmware_project import PROJECT
+from host.boards.build import build
+from host.boards.project import PROJECT
 from host.hello import Hello
 from host.learned import words_of
 from host.link import DEFAULT_BAUD, Link, open_link
@@ -44,8 +44,8 @@ def device_at(
     if not port.startswith(QEMU):
         yield lambda: _checked(open_link(port, baud=baud), model, chosen)
         return
+    from host.boards.emulator import emulate
     from host.device import emit_for_board
-    from host.emulator import emulate
 
     board = get_board(port.removeprefix(QEMU))
     elf = project_dir / ".pio" / "build" / board.name / "firmware.elf"

@@ -14,9 +14,9 @@ from codegen.filters import Filters
 from codegen.model import Hyperparameters, Model, Sensor, Training, check_hyperparameters, stacked
 from codegen.options import Select
 from codegen.records import BACKWARDS, FILTERED, OUTSIDE, RESULT_DTYPE, Events, Results, feature_events
-from host.feast_loop import Float64Array, Rule
-from host.loop_engine import LoopEngine
-from host.native_engine import NativeEngine
+from host.engines.feast_loop import Float64Array, Rule
+from host.engines.loop import LoopEngine
+from host.engines.native import NativeEngine
 
 FloatType = type[np.float32] | type[np.float64]
 Engine = Literal["auto", "native", "numba"]

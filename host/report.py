@@ -14,10 +14,10 @@ from codegen.errors import FeastError
 from codegen.model import Model, Sensor
 from codegen.records import Events, Results
 from codegen.resources import resource
-from host import pictures
 from host.console import percent
-from host.panels import Panel
-from host.receptive_fields import receptive_field
+from host.drawing import pictures
+from host.drawing.panels import Panel
+from host.drawing.receptive_fields import receptive_field
 from host.signals import Signals
 
 FRAMES: Final = 6

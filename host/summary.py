@@ -18,7 +18,7 @@ from codegen.twin import Twin
 from host.console import Progress, count, percent, silent
 from host.datasets import Source
 from host.device import DeviceRun
-from host.panels import Panel, noise_panel, readout_panels
+from host.drawing.panels import Panel, noise_panel, readout_panels
 from host.readout import ReadoutComparison
 from host.report import Exhibit, Fact, Report, Section, win_rates
 from host.training import TrainingResult, train, training_part

@@ -115,6 +115,29 @@ def write_aedat31(path: Path, packets: list[bytes], source: str = "DVS128") -> P
     return path
 
 
+def write_aedat4(path: Path, events: Events, sensor: Sensor, packet: int = 64) -> Path:
+    """Uncompressed; its header and packets are flatbuffers with a size before them."""
+    info = (
+        '<dv version="2.0"><node name="outInfo" path="/"><node name="0" path="/0/">'
+        '<attr key="compression" type="string">NONE</attr>'
+        '<attr key="typeIdentifier" type="string">EVTS</attr><node name="info" path="/0/info/">'
+        f'<attr key="sizeX" type="int">{sensor.width}</attr>'
+        f'<attr key="sizeY" type="int">{sensor.height}</attr>'
+        "</node></node></node></dv>"
+    ).encode()
+    # Where the table is, which schema; sizes and places of its fields; compression, text, no list of packets.
+    head = struct.pack("<I4s6x5H", 24, b"IOHE", 10, 24, 4, 12, 8)
+    head += struct.pack("<iiIq4xI", 10, 0, 16, -1, len(info)) + info + b"\0"
+    data = b"#!AER-DAT4.0\r\n" + struct.pack("<I", len(head)) + head
+    for first in range(0, events.size, packet):
+        part = events[first : first + packet]
+        body = struct.pack("<I4s2x3HiII", 16, b"EVTS", 6, 8, 4, 6, 4, part.size)
+        body += b"".join(struct.pack("<qhh?3x", *row) for row in rows(part))
+        data += struct.pack("<III", 0, len(body) + 4, len(body)) + body
+    path.write_bytes(data)
+    return path
+
+
 def write_es(path: Path, events: Events, sensor: Sensor, atis: bool = False) -> Path:
     data, last = bytearray(), 0
     for t, x, y, p in rows(events):

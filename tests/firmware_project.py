@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from host.firmware_project import prepare_project
+from host.boards.project import prepare_project
 
 PROBE = Path(__file__).parent / "port_probe" / "main.c"
 

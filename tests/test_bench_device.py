@@ -6,9 +6,9 @@ import pytest
 
 from codegen.boards import get_board, load_boards
 from codegen.errors import FeastError
-from host.bench_device import FLOOR_PER_MAC, Case, bench_device, cases, counter_for, fit_cost
+from host.bench.device import FLOOR_PER_MAC, Case, bench_device, cases, counter_for, fit_cost
+from host.bench.estimates import CYCLES_PER_INSTRUCTION, estimate
 from host.datasets import open_source
-from host.estimates import CYCLES_PER_INSTRUCTION, estimate
 from tests.firmware_project import needs_compiler, needs_emulator
 
 

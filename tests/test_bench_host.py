@@ -11,8 +11,8 @@ import pytest
 
 from codegen.errors import FeastError
 from codegen.model import Hyperparameters, Sensor
-from host import bench_host as module
-from host.bench_host import Cost, bench_host, contestants, fit_costs, lengths, one_stream, recordings_per_core
+from host.bench import host as module
+from host.bench.host import Cost, bench_host, contestants, fit_costs, lengths, one_stream, recordings_per_core
 from host.cli import execute
 from host.datasets import open_source
 from host.events import check_events

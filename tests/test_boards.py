@@ -14,7 +14,7 @@ from codegen.board_schema import Boot, ClockSetup, StoreFamily, UartFamily
 from codegen.boards import Board, Region, RegisterWrite, get_board, load_boards, read_boards
 from codegen.errors import FeastError
 from codegen.resources import resource
-from host.board_files import PLATFORM, manifest, render_board_files, stale_files
+from host.boards.files import PLATFORM, manifest, render_board_files, stale_files
 
 RUNTIME = resource("firmware") / "platforms" / PLATFORM / "runtime"
 GOOD: dict[str, Any] = {
@@ -189,7 +189,7 @@ def test_an_unknown_board_gets_the_known_names() -> None:
 
 def test_what_platformio_reads_is_rendered_from_this_file() -> None:
     stale = stale_files(load_boards(), resource("firmware"))
-    assert not stale, f"run `python -m host.board_files`: {sorted(stale)}"
+    assert not stale, f"run `python -m host.boards.files`: {sorted(stale)}"
 
 
 def test_a_board_that_is_gone_and_one_that_changed_are_noticed(tmp_path: Path) -> None:

@@ -22,11 +22,11 @@ from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import quantise
 from codegen.render import render
-from host.board_files import render_board_files
-from host.build import BuildResult, build
-from host.emulator import emulate
-from host.firmware_project import prepare_project
-from host.platformio_env import platformio_environment, prepare_scons
+from host.boards.build import BuildResult, build
+from host.boards.emulator import emulate
+from host.boards.files import render_board_files
+from host.boards.platformio_env import platformio_environment, prepare_scons
+from host.boards.project import prepare_project
 from tests.firmware_project import make_probe_project, needs_compiler
 from tests.networks import make_model
 
@@ -82,7 +82,7 @@ def test_plain_platformio_elsewhere_gives_the_same_elf_without_a_registry(name: 
     with watched_network() as (network, calls):
         variables = {**network, "PLATFORMIO_CORE_DIR": str(fresh)}
         subprocess.run(
-            [sys.executable, "-m", "host.platformio_env"],
+            [sys.executable, "-m", "host.boards.platformio_env"],
             env={**os.environ, **variables},
             check=True,
             capture_output=True,

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from codegen.boards import get_board, load_boards
-from host import doctor, flashing
+from host.boards import doctor, flashing
+from host.boards.doctor import COMPILER, assess, examine
+from host.boards.emulator import QEMU
 from host.cli import execute
-from host.doctor import COMPILER, assess, examine
-from host.emulator import QEMU
 
 EVERYTHING = {"cc", COMPILER, QEMU, "openocd", "platformio", "scons", "pyocd", "python"}
 

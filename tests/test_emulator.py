@@ -18,8 +18,8 @@ import serial
 
 from codegen.boards import Board, get_board, load_boards
 from codegen.errors import FeastError
-from host.build import build
-from host.emulator import emulate, icount_shift, instructions
+from host.boards.build import build
+from host.boards.emulator import emulate, icount_shift, instructions
 from tests.firmware_project import make_probe_project, needs_compiler, needs_emulator
 
 pytestmark = [pytest.mark.firmware, needs_compiler, needs_emulator]
@@ -205,7 +205,7 @@ def test_a_killed_host_leaves_no_emulator_behind(kind: signal.Signals, project: 
     elf = build(get_board("mps2_an386"), project).elf
     script = (
         "import signal, sys, time; from pathlib import Path\n"
-        "from codegen.boards import get_board; from host.emulator import emulate\n"
+        "from codegen.boards import get_board; from host.boards.emulator import emulate\n"
         # A shell lets what it starts in the background ignore Ctrl-C.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "with emulate(get_board('mps2_an386'), Path(sys.argv[1])) as e:\n"

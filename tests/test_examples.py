@@ -24,9 +24,9 @@ from codegen.quantise import quantise
 from codegen.records import EVENT_DTYPE, Events
 from codegen.render import render
 from codegen.twin import Twin
-from host.build import build
+from host.boards.build import build
+from host.boards.emulator import emulate
 from host.device import emit_for_board
-from host.emulator import emulate
 from tests.firmware_project import needs_compiler, needs_emulator
 from tests.networks import make_events, make_model
 

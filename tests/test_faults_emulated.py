@@ -15,12 +15,12 @@ import pytest
 from codegen.boards import Board, get_board
 from codegen.model import Model
 from codegen.options import Options
-from host.build import build
+from host.boards.build import build
+from host.boards.emulator import emulate
+from host.boards.project import prepare_project
 from host.device import emit_for_board
-from host.emulator import emulate
 from host.events import EventStream
 from host.exchange import Patience
-from host.firmware_project import prepare_project
 from host.link import Link, open_link
 from host.port import LinkError
 from host.streaming import Recorded, Streamer

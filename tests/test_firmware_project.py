@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from codegen.errors import FeastError
-from host import firmware_project
-from host.firmware_project import prepare_project
+from host.boards import project as firmware_project
+from host.boards.project import prepare_project
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from codegen.memory import check_fit
 from codegen.model import MOST_NEURONS, Hyperparameters, Sensor, save_model
 from codegen.options import Options
 from codegen.readout import ReadoutSize
-from host.build import build
+from host.boards.build import build
+from host.boards.fitting import fit_boards, largest_neurons
 from host.cli import execute
 from host.device import emit_for_board
-from host.fitting import fit_boards, largest_neurons
 from tests.firmware_project import needs_compiler
 from tests.networks import make_model
 

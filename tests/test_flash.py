@@ -19,14 +19,14 @@ from codegen.errors import FeastError
 from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import quantise
-from host import flashing
-from host.board_port import find_port, port_advice, usb_id, verify_device
-from host.build import build
+from host.boards import flashing
+from host.boards.build import build
+from host.boards.emulator import emulate
+from host.boards.flashing import METHODS, explain, find_drive, flash, methods, plan_flashing, udev_rule
+from host.boards.port import find_port, port_advice, usb_id, verify_device
+from host.boards.uf2 import flash_pages, uf2_image
 from host.cli import execute
 from host.device import emit_for_board
-from host.emulator import emulate
-from host.flashing import METHODS, explain, find_drive, flash, methods, plan_flashing, udev_rule
-from host.uf2 import flash_pages, uf2_image
 from tests.firmware_project import make_probe_project, needs_compiler, needs_emulator
 from tests.networks import make_model
 

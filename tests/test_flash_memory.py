@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from codegen.boards import Board, Store, get_board, load_boards
-from host.board_files import manifest
+from host.boards.files import manifest
 from tests.link_device import FIRMWARE
 from tests.test_registers import COMPILER, Registers
 

@@ -17,11 +17,11 @@ from codegen import wire
 from codegen.boards import get_board
 from codegen.model import Model, save_model
 from codegen.options import Options
-from host.build import build
+from host.boards.build import build
+from host.boards.emulator import Emulator, emulate
+from host.boards.project import prepare_project
 from host.cli import execute
 from host.device import emit_for_board
-from host.emulator import Emulator, emulate
-from host.firmware_project import prepare_project
 from host.learned import words_of
 from host.link import Link, open_link
 from tests.firmware_project import needs_compiler, needs_emulator

@@ -18,13 +18,13 @@ from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import quantise
 from codegen.twin import Twin
+from host.boards.fitting import fit_boards
 from host.cli import app
 from host.datasets import open_source
 from host.device import run_on_board
+from host.drawing.receptive_fields import receptive_field
 from host.events import EventStream
-from host.fitting import fit_boards
 from host.learned import model_of, words_of
-from host.receptive_fields import receptive_field
 from host.training import train
 from host.verify import verify
 from tests.firmware_project import needs_compiler, needs_emulator

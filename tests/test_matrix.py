@@ -12,12 +12,12 @@ from codegen.boards import Board, get_board, load_boards
 from codegen.memory import fits
 from codegen.model import Hyperparameters, Model, Sensor
 from codegen.options import Options
-from host.build import build
+from host.boards.build import build
+from host.boards.emulator import emulate
+from host.boards.fitting import largest_neurons
+from host.boards.project import prepare_project
 from host.datasets import Source, open_source
 from host.device import emit_for_board, run_on_board
-from host.emulator import emulate
-from host.firmware_project import prepare_project
-from host.fitting import largest_neurons
 from host.link import open_link
 from host.training import train
 from tests.firmware_project import needs_compiler, needs_emulator

@@ -1,4 +1,4 @@
-"""The C kernel of the float model against its oracle, the loop in host/feast_loop.py; and life without it."""
+"""The C kernel of the float model against its oracle, host/engines/feast_loop.py; and life without it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from codegen.errors import FeastError
 from codegen.model import Hyperparameters, Model, Sensor
 from codegen.records import EVENT_DTYPE, Events
-from host import native_kernel
 from host.datasets import open_source
+from host.engines import native_kernel
+from host.engines.native import NativeEngine
 from host.feast import FloatFeast, initial_model
-from host.native_engine import NativeEngine
 from tests.networks import UNTRAINED, event_streams, make_events, make_model
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: cc is not on PATH")

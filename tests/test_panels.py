@@ -13,7 +13,7 @@ from codegen.errors import FeastError
 from codegen.model import Hyperparameters, Model, save_model
 from host.cli import execute
 from host.datasets import Source, open_source
-from host.panels import front_panel, noise_panel, readout_panels
+from host.drawing.panels import front_panel, noise_panel, readout_panels
 from host.report import render_report
 from host.summary import bare_report, model_report
 from host.training import train

@@ -14,9 +14,9 @@ from codegen.model import Hyperparameters, Model, Polarity
 from codegen.options import Options
 from codegen.quantise import quantise
 from codegen.twin import Twin
+from host.boards.project import prepare_project
 from host.datasets import Source, open_source
 from host.device import run_on_board
-from host.firmware_project import prepare_project
 from host.linear_readout import fit_readout
 from host.training import train
 from host.verify import verify

@@ -14,7 +14,7 @@ import pytest
 
 from codegen.boards import Board, get_board, load_boards
 from codegen.resources import resource
-from host.board_files import PLATFORM, header
+from host.boards.files import PLATFORM, header
 
 RUNTIME = resource("firmware") / "platforms" / PLATFORM / "runtime"
 MOCK = Path(__file__).parent / "mmio_mock"

@@ -15,8 +15,9 @@ from matplotlib.image import imread
 from codegen.errors import FeastError
 from codegen.model import Hyperparameters, Model, Sensor
 from codegen.records import BORDER, MISS
-from host import pictures, report
+from host import report
 from host.datasets import open_source
+from host.drawing import pictures
 from host.report import Exhibit, Fact, Report, Section, render_report, win_rates, write_report
 from host.summary import model_report
 from host.training import train

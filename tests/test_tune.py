@@ -22,8 +22,8 @@ from codegen.cost import instructions_per_event
 from codegen.errors import FeastError
 from codegen.model import Hyperparameters
 from host.cli import execute
-from host.curves import alone, front_picture, size_picture
 from host.datasets import open_source
+from host.drawing.curves import alone, front_picture, size_picture
 from host.pooling import Pooling
 from host.sizing import size_curve
 from host.training import train

@@ -12,8 +12,8 @@ from host.commands.options import BoardOption, JsonOption, SensorOption, parse_s
 from host.console import note, print_json, progress
 
 if TYPE_CHECKING:
-    from host.bench_device import CostFit, Row
-    from host.estimates import Estimate
+    from host.bench.device import CostFit, Row
+    from host.bench.estimates import Estimate
 
 
 def register(app: typer.Typer) -> None:
@@ -45,9 +45,9 @@ def device(
     Example: codegen bench device --board mps2_an386 --neurons 8,16,32,64 --radius 2,3,5
     """
     from codegen.boards import get_board, load_boards
-    from host.bench_device import bench_device, cases, counter_for, fit_cost
+    from host.bench.device import bench_device, cases, counter_for, fit_cost
+    from host.bench.estimates import estimate
     from host.datasets import open_source
-    from host.estimates import estimate
     from host.training import training_part
 
     target = get_board(board)

@@ -34,7 +34,7 @@ def host(
 
     Example: codegen bench host sim:digits --json
     """
-    from host.bench_host import (
+    from host.bench.host import (
         OURS,
         RIVAL,
         HostBench,

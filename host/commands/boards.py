@@ -52,7 +52,7 @@ def boards(
 
 def _fit(path: Path, as_json: bool) -> None:
     from codegen.model import load_model
-    from host.fitting import fit_boards
+    from host.boards.fitting import fit_boards
 
     model = load_model(path)
     lower = model.lower.params if model.lower else None

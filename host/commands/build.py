@@ -55,7 +55,7 @@ def build(
     from codegen.errors import FeastError
     from codegen.model import load_model
     from codegen.options import Options
-    from host.build import build as build_firmware
+    from host.boards.build import build as build_firmware
     from host.device import emit_for_board
 
     target = get_board(board)

@@ -23,7 +23,7 @@ def doctor(as_json: JsonOption = False) -> None:
     Example: codegen doctor
     """
     from codegen.boards import load_boards
-    from host.doctor import assess, examine
+    from host.boards.doctor import assess, examine
 
     tools = examine()
     versions = {tool.name: tool.version for tool in tools}

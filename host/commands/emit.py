@@ -51,7 +51,7 @@ def emit(
     from codegen.plan import make_plan
     from codegen.quantise import quantise
     from codegen.render import render
-    from host.firmware_project import PROJECT
+    from host.boards.project import PROJECT
 
     network = load_model(model)
     options = Options(learning, select, weights, wants_readout(readout, network), not no_filters)

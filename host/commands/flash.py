@@ -22,7 +22,7 @@ from host.commands.options import (
 from host.console import count, note, print_facts, print_json
 
 if TYPE_CHECKING:
-    from host.build import BuildResult
+    from host.boards.build import BuildResult
 
 MethodName = Literal["pyocd", "openocd", "uf2"]
 
@@ -77,12 +77,12 @@ def flash(
     from codegen.errors import FeastError
     from codegen.model import load_model
     from codegen.options import Options
-    from host.board_port import find_port, verify_device
-    from host.build import build, firmware_path
+    from host.boards.build import build, firmware_path
+    from host.boards.flashing import flash as write_flash
+    from host.boards.flashing import plan_flashing
+    from host.boards.port import find_port, verify_device
+    from host.boards.project import PROJECT
     from host.device import emit_for_board
-    from host.firmware_project import PROJECT
-    from host.flashing import flash as write_flash
-    from host.flashing import plan_flashing
 
     target = get_board(board)
     plan = plan_flashing(target, firmware_path(target), method, probe)

@@ -46,7 +46,7 @@ def report(
     """
     from codegen.model import load_model
     from host.datasets import open_source
-    from host.panels import front_panel
+    from host.drawing.panels import front_panel
     from host.report import write_report
     from host.summary import bare_report, model_report
 

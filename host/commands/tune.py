@@ -101,7 +101,7 @@ def tune(
         from dataclasses import asdict
 
         from codegen.model import Hyperparameters
-        from host.curves import alone, size_picture
+        from host.drawing.curves import alone, size_picture
         from host.sizing import size_curve
 
         with progress("tune: networks") as report:
@@ -121,7 +121,7 @@ def tune(
         return 0
 
     filters = parse_filters(recordings, hot_pixels, *settings)
-    from host.curves import alone, front_picture
+    from host.drawing.curves import alone, front_picture
     from host.tune import front_values
     from host.tune import tune as search
 

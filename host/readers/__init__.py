@@ -17,7 +17,8 @@ from codegen.errors import FeastError
 from codegen.model import Sensor
 from codegen.records import Events
 from host import nmnist
-from host.readers import aedat, arrays, event_stream, hdf5, prophesee, text
+from host.readers import aedat, arrays, event_stream, prophesee, text
+from host.readers.apart import opened_apart
 from host.readers.base import Recording, blocks
 
 __all__ = ["SUFFIXES", "Recording", "open_recording"]
@@ -40,10 +41,10 @@ _OPENERS: Final[dict[str, Callable[[Path], Recording]]] = {
     ".raw": prophesee.open_raw,
     ".dat": prophesee.open_dat,
     ".aedat": aedat.open_aedat,
-    ".aedat4": aedat.open_aedat4,
+    ".aedat4": opened_apart("aedat4"),
     ".es": event_stream.open_es,
-    ".h5": hdf5.open_hdf5,
-    ".hdf5": hdf5.open_hdf5,
+    ".h5": opened_apart("hdf5"),
+    ".hdf5": opened_apart("hdf5"),
     ".csv": text.open_text,
     ".txt": text.open_text,
     ".npy": arrays.open_npy,

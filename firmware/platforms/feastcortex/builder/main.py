@@ -1,6 +1,6 @@
 """Compiles the runtime for one board and links it with src/ and the emitted library (an SCons script).
 
-Everything board-specific comes from the board's JSON file, which `python -m host.board_files` renders
+Everything board-specific comes from the board's JSON file, which `python -m host.boards.files` renders
 from boards.yaml.
 """
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from codegen.boards import Board
-from host.emulator import QEMU
-from host.flashing import find_program, methods
+from host.boards.emulator import QEMU
+from host.boards.flashing import find_program, methods
 
 COMPILER: Final = "arm-none-eabi-gcc"
 _TIMEOUT_S: Final = 20.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from host.pictures import _FAINT, _INK, OFF_COLOUR, ON_COLOUR, _figure, _svg
+from host.drawing.pictures import _FAINT, _INK, OFF_COLOUR, ON_COLOUR, _figure, _svg
 from host.sizing import SizeCurve
 from host.tune import Front
 

@@ -1,6 +1,6 @@
-/* The rule of FEAST in float32 for the processor it is compiled on; host/feast_loop.py is the readable original.
+/* The rule of FEAST in float32 for the processor it is compiled on; host/engines/feast_loop.py is the readable original.
  *
- * Compiled with FEAST_RADIUS set, and driven through cffi by host/native_kernel.py. What differs from the original:
+ * Compiled with FEAST_RADIUS set, and driven through cffi by host/engines/native_kernel.py. What differs from the original:
  *
  * - The context is read in place from the surface, in quads (4 pixels of one row). A vector holds one quad of several
  *   features, so that a sum over quads needs no shuffles, and an update touches whole vectors only.

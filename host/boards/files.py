@@ -1,4 +1,4 @@
-"""Renders what PlatformIO needs to know about the boards: `python -m host.board_files [--check]`.
+"""Renders what PlatformIO needs to know about the boards: `python -m host.boards.files [--check]`.
 
 PlatformIO may run in a Python without YAML, so these files are committed; a test holds them to boards.yaml.
 """
@@ -19,7 +19,7 @@ RUNTIME_SOURCES: Final = ("startup.c", "fault.c", "port.c")
 CORES_WITH_CACHE: Final = ("cortex-m7", "cortex-m55")
 
 _PROJECT_HEAD: Final = """\
-; Rendered from boards.yaml by `python -m host.board_files`: edit that file, not this one.
+; Rendered from boards.yaml by `python -m host.boards.files`: edit that file, not this one.
 
 [platformio]
 default_envs = mps2_an386

@@ -16,9 +16,9 @@ from elftools.elf.elffile import ELFFile
 
 from codegen.boards import Board
 from codegen.errors import FeastError
-from host.firmware_project import PROJECT, prepare_project
-from host.platformio_env import platformio_environment, prepare_scons
-from host.uf2 import flash_pages, uf2_image
+from host.boards.platformio_env import platformio_environment, prepare_scons
+from host.boards.project import PROJECT, prepare_project
+from host.boards.uf2 import flash_pages, uf2_image
 
 _TIMEOUT_S: Final = 900.0
 """Longest build; the first one may fetch a toolchain."""

@@ -15,7 +15,7 @@ from typing import Final, Literal, get_args
 
 from codegen.boards import Board, Program
 from codegen.errors import FeastError
-from host.uf2 import flash_pages, uf2_image
+from host.boards.uf2 import flash_pages, uf2_image
 
 Method = Literal["pyocd", "openocd", "uf2"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)

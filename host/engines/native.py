@@ -1,4 +1,4 @@
-"""Steps the float model in float32 with the C kernel: `host/kernels/feast_float.c`."""
+"""Steps the float model in float32 with the C kernel: `host/engines/kernels/feast_float.c`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from codegen.model import Model
 from codegen.records import EVENT_DTYPE, Events, Results
-from host.feast_loop import Float64Array, Rule
-from host.native_kernel import Kernel, load_kernel
+from host.engines.feast_loop import Float64Array, Rule
+from host.engines.native_kernel import Kernel, load_kernel
 
 Float32Array = npt.NDArray[np.float32]
 

@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from codegen.model import Model
 from codegen.records import Events, Results
-from host.feast_loop import Float64Array, Rule, State, step_events
+from host.engines.feast_loop import Float64Array, Rule, State, step_events
 
 _LANES: Final = 16
 """Patches are padded to a multiple of this: the float32 lanes of the widest SIMD register."""
 
 
 class LoopEngine:
-    """Surfaces, weights and thresholds in the layout of `host.feast_loop`."""
+    """Surfaces, weights and thresholds in the layout of `host.engines.feast_loop`."""
 
     def __init__(self, model: Model, dtype: type[np.floating[Any]]) -> None:
         params, sensor = model.params, model.sensor

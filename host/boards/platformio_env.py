@@ -1,4 +1,4 @@
-"""Makes PlatformIO usable without its registry: `python -m host.platformio_env` prepares it once.
+"""Makes PlatformIO usable without its registry: `python -m host.boards.platformio_env` prepares it once.
 
 PlatformIO runs SCons from a package of its own, `platformio/tool-scons`, which it fetches from its
 registry. SCons is on PyPI too and is a dependency of this project. Where PlatformIO has no tool-scons

@@ -101,7 +101,7 @@ def readout_panels(model: Model, source: Source, progress: Progress = silent) ->
 
 def front_panel(path: Path) -> Panel:
     """The Pareto front that `codegen tune -o` wrote. Raises FeastError for any other file."""
-    from host.curves import front_picture
+    from host.drawing.curves import front_picture
     from host.tune import front_from
 
     try:

@@ -24,7 +24,7 @@ from typing import IO, Final
 
 from codegen.boards import Board, Qemu
 from codegen.errors import FeastError
-from host.qmp import ControlLine
+from host.boards.qmp import ControlLine
 
 QEMU: Final = "qemu-system-arm"
 MAX_SHIFT: Final = 10

@@ -20,12 +20,12 @@ from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import quantise
 from codegen.render import render
-from host.baselines import FLOAT_CORES, render_baseline
-from host.build import build
+from host.bench.baselines import FLOAT_CORES, render_baseline
+from host.boards.build import build
+from host.boards.emulator import emulate
+from host.boards.project import prepare_project
 from host.console import Progress, silent
 from host.datasets import Source
-from host.emulator import emulate
-from host.firmware_project import prepare_project
 from host.link import open_link
 from host.training import train
 

@@ -1,0 +1,1 @@
+"""Benchmarks: instructions on emulated boards, and events per second on this computer."""

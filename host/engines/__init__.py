@@ -1,0 +1,1 @@
+"""What steps the float model: the readable loop for numba, and a C kernel that is faster."""

@@ -1,0 +1,203 @@
+"""Decoders in a process of their own: a damaged file that ends it is an error in one line.
+
+The libraries that decode HDF5 and AEDAT 4 end the process on some damaged files, by a segmentation fault or a
+panic within a panic, which nothing in the same process can catch. So a worker runs them
+(`host.readers.worker`); it serves one file after the other, and ends with this process.
+
+A request is a line of JSON. Answers are lines of JSON, of which ``{"events": n}`` is followed by n records of
+EVENT_DTYPE; ``{"end": true}``, ``{"error": text}`` and ``{"bug": text}`` are the last. No answer is code, so
+a worker that a file has taken over can lie about events and no more.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from codegen.errors import FeastError
+from codegen.model import Sensor
+from codegen.records import EVENT_DTYPE, Events
+from host.readers.base import Recording
+
+LIMIT_S: Final = 60.0
+"""For one answer; a library that takes longer over a few 100,000 events does not come back."""
+WORKER: Final = "host.readers.worker"
+_MOST_EVENTS: Final = 1 << 26
+_LONGEST_LINE: Final = 1 << 16
+
+
+def opened_apart(decoder: str) -> Callable[[Path], Recording]:
+    """The reader of that name in `host.readers.worker`, run there.
+
+    It raises what that one raises, and FeastError if the worker ends or falls silent.
+    """
+
+    def open_file(path: Path) -> Recording:
+        answers = list(_answers(decoder, path, read=False))
+        if len(answers) != 1 or isinstance(sensor := answers[0], np.ndarray):
+            raise FeastError(f"{path}: damaged: its decoder answered nonsense")
+
+        def chunks() -> Iterator[Events]:
+            for answer in _answers(decoder, path, read=True):
+                if isinstance(answer, np.ndarray):
+                    yield answer
+
+        return Recording(sensor, chunks)
+
+    return open_file
+
+
+class _EndedError(Exception):
+    """The worker is no more; the text says how that came."""
+
+
+@dataclass(frozen=True)
+class _Last:
+    """The answer that ends a request."""
+
+    error: Exception | None = None
+
+
+class _Worker:
+    """A process that decodes."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", WORKER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        self._late = False
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        """Kill it, unless it has ended."""
+        self._process.kill()
+        with contextlib.suppress(BrokenPipeError):  # by a request that it has not read
+            self._process.communicate()
+
+    def ask(self, request: dict[str, Any]) -> None:
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):  # the answer tells
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def answer(self) -> Sensor | Events | _Last | None:
+        """The next one; a sensor may be None. Raises _EndedError."""
+        timer = threading.Timer(LIMIT_S, self._give_up)
+        timer.start()
+        try:
+            return self._read()
+        finally:
+            timer.cancel()
+
+    def _read(self) -> Sensor | Events | _Last | None:
+        assert self._process.stdout
+        line = self._process.stdout.readline(_LONGEST_LINE)
+        if not line:
+            raise _EndedError(self._how())
+        try:
+            match json.loads(line):
+                case {"events": int(count)} if 0 <= count <= _MOST_EVENTS:
+                    events = np.empty(count, EVENT_DTYPE)
+                    if self._process.stdout.readinto(events.view(np.uint8)) < events.nbytes:  # type: ignore[attr-defined]
+                        raise _EndedError(self._how())
+                    return events
+                case {"sensor": None}:
+                    return None
+                case {"sensor": str(size)}:
+                    return Sensor.parse(size)
+                case {"end": True}:
+                    return _Last()
+                case {"error": str(text)}:
+                    return _Last(FeastError(text))
+                case {"bug": str(text)}:
+                    return _Last(RuntimeError(text))
+        except (ValueError, RecursionError, FeastError):
+            pass
+        raise _EndedError("answered nonsense")
+
+    def _give_up(self) -> None:
+        self._late = True
+        self._process.kill()
+
+    def _how(self) -> str:
+        status = self._process.wait()
+        if self._late:
+            return f"gave no answer for {LIMIT_S:.3g} s"
+        return f"ended ({signal.strsignal(-status) if status < 0 else f'exit {status}'})"
+
+
+class _Idle:
+    """Workers that wait for a file. There are several only where files are read at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        self._workers: list[_Worker] = []
+
+    def take(self) -> _Worker:
+        """One of them, or a new one."""
+        with self._lock:
+            if self._owner != os.getpid():  # after a fork: they serve the process that started them
+                self._owner, self._workers = os.getpid(), []
+            while self._workers:
+                worker = self._workers.pop()
+                if worker.alive:
+                    return worker
+                worker.end()
+        return _Worker()
+
+    def give_back(self, worker: _Worker) -> None:
+        with self._lock:
+            self._workers.append(worker)
+
+    def end(self) -> None:
+        """End those that this process has started."""
+        while self._owner == os.getpid() and self._workers:
+            self._workers.pop().end()
+
+
+_idle: Final = _Idle()
+atexit.register(_idle.end)
+
+
+def _answers(decoder: str, path: Path, *, read: bool) -> Iterator[Sensor | Events | None]:
+    """The sensor, then, if `read`, the events in pieces."""
+    worker, seen = _idle.take(), 0
+    answer: Sensor | Events | _Last | None = None
+    try:
+        worker.ask({"decoder": decoder, "path": str(path), "folder": str(Path.cwd()), "read": read})
+        while not isinstance(answer := worker.answer(), _Last):
+            yield answer
+            seen += answer.size if isinstance(answer, np.ndarray) else 0
+    except _EndedError as how:
+        raise FeastError(f"{path}: damaged: its decoder {how} after event {seen}") from None
+    finally:
+        if isinstance(answer, _Last):
+            _idle.give_back(worker)
+        else:  # it ended, or is amid a file that nobody wants to hear more of
+            worker.end()
+    if answer.error:
+        raise answer.error
