@@ -44,8 +44,8 @@ def recorded_feeds(
     limit: int | None,
     skip_bad_events: bool,
     filters: Filters | None = None,
-) -> tuple[Iterator[Feed], int]:
-    """Recordings of a source, in order, and how many events they have if that is known without reading.
+) -> Iterator[Feed]:
+    """Recordings of a source, in order.
 
     `camera`: what the device takes. `filters`: of a model whose device leaves them to us; they come first.
     Raises FeastError if there is no such source, or its sensor is larger than the camera.
@@ -59,12 +59,13 @@ def recorded_feeds(
         source = source.filtered(filters)
     if limit is not None:
         source = source.pick(range(min(limit, len(source))))
-    return (Recorded(stream, speed) for stream in source), 0
+    return (Recorded(stream, speed) for stream in source)
 
 
 class Live:
     """A camera as a feed. ``dropped_events``: those outside the sensor or back in time, left out."""
 
+    label = None
     replayable = False
 
     def __init__(

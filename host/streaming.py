@@ -39,6 +39,11 @@ class Feed(Protocol):
     def name(self) -> str: ...
 
     @property
+    def label(self) -> int | None:
+        """What it shows, if that is known."""
+        ...
+
+    @property
     def replayable(self) -> bool:
         """Whether `batches` gives the same events again."""
         ...
@@ -60,6 +65,10 @@ class Recorded:
     @property
     def name(self) -> str:
         return self.stream.name
+
+    @property
+    def label(self) -> int | None:
+        return self.stream.label
 
     @property
     def replayable(self) -> bool:
@@ -95,6 +104,8 @@ class Finished:
 
     recording: int
     name: str
+    label: int | None
+    """Of the source; what the device thinks is in the summary."""
     summary: Summary
 
 
@@ -190,7 +201,7 @@ class Streamer:
                     ) from None
                 self.resumed += 1
         self.totals.update(summary.counters)
-        yield Finished(number, feed.name, summary)
+        yield Finished(number, feed.name, feed.label, summary)
 
     def _restore(self) -> Link:
         """The link, opened again if need be, to a device that holds the state of the last boundary."""

@@ -302,7 +302,7 @@ def test_refusals(
 
 
 def test_feeds_filter_for_a_device_that_does_not(tmp_path: Path) -> None:
-    feeds, _ = recorded_feeds(DIGITS, FILTERS.sensor, None, 1, False, FILTERS)
+    feeds = recorded_feeds(DIGITS, FILTERS.sensor, None, 1, False, FILTERS)
     given = np.concatenate([*next(feeds).batches()])
     np.testing.assert_array_equal(given, digits().filtered(FILTERS).load(0).events)
     with pytest.raises(FeastError, match="the device is built for 17x17"):

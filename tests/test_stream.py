@@ -33,7 +33,7 @@ from host.recorder import Recorder
 from host.results import Stretch
 from host.streaming import Recorded
 from tests import link_device
-from tests.networks import make_events, make_model
+from tests.networks import make_events, make_model, with_readout
 
 SOURCE = "sim:bars?seed=3&count=2"
 ASKED_AGAIN = {"host_polls", "host_results_repeated", "device_resent"}
@@ -97,6 +97,36 @@ def test_streams_and_keeps_the_results(
         assert (kept["events"] == np.concatenate(recordings)).all()
         assert kept["ends"].tolist() == np.cumsum([len(part) for part in results]).tolist()
         assert json.loads(bytes(kept["header"]))["build_id"] == facts["build_id"]
+
+
+def test_labels_are_the_twins_and_compared_with_the_source(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model = with_readout(make_model(neurons=8, radius=2), classes=10, seed=5)
+    save_model(model, tmp_path / "model.npz")
+    digits = open_source("sim:digits?seed=3&count=6")
+    twin, wanted, right = Twin(quantise(model)[0], Options(learning=True)), {}, 0
+    for stream in digits:
+        twin.reset()
+        twin.step(stream.events)
+        wanted[stream.name] = str(twin.label)
+        right += twin.label == stream.label
+    program = link_device.build_real_process(tmp_path, model)
+    for named in (["--model", str(tmp_path / "model.npz")], []):
+        with link_device.on_pty(program) as port:
+            code, text, _ = run(capsys, "stream", "--port", port, "--learning", *named, "--json", digits.spec)
+        facts = json.loads(text)
+        assert code == 0
+        if named:
+            assert facts["labels"] == wanted
+            assert (facts["labelled"], facts["accuracy"]) == (6, right / 6)
+        else:  # a device knows its classes by number
+            assert facts["labels"] == {name: f"class {label}" for name, label in wanted.items()}
+            assert (facts["labelled"], facts["accuracy"]) == (0, None)
+    with link_device.on_pty(program) as port:
+        named = ["--model", str(tmp_path / "model.npz")]
+        _, text, _ = run(capsys, "stream", "--port", port, "--learning", *named, digits.spec)
+    assert f"labels    {100 * right / 6:.1f} % of 6 labelled recordings right\n" in text
 
 
 class TestRefusals:

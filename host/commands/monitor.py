@@ -89,7 +89,7 @@ def monitor(
             if feed is not None:
                 return iter([feed])
             assert source is not None
-            return recorded_feeds(source, camera, pace, None, skip_bad_events, ours)[0]
+            return recorded_feeds(source, camera, pace, None, skip_bad_events, ours)
 
         session = Session(streamer, feeds, network, folder)
         server = stack.enter_context(Monitor(session, web_port).running())

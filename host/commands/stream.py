@@ -15,7 +15,7 @@ import typer
 from codegen.errors import FeastError
 from host.commands.filter_options import FilterHereOption
 from host.commands.options import JsonOption, LearningOption, SelectOption, SkipOption, check_output
-from host.console import count, note, print_facts, print_json
+from host.console import count, note, percent, print_facts, print_json
 
 PortOption = Annotated[
     str,
@@ -133,7 +133,7 @@ def stream(
             feeds = iter([feed])
         else:
             assert source is not None
-            feeds, _ = recorded_feeds(source, hello.camera, pace, limit, skip_bad_events, ours)
+            feeds = recorded_feeds(source, hello.camera, pace, limit, skip_bad_events, ours)
         recorder = stack.enter_context(Recorder(record)) if record is not None else None
         readout = network.readout if network is not None else None
         tally = _Tally(readout.labels if readout else ())
@@ -216,6 +216,7 @@ class _Tally:
         self.events = 0
         self.recordings = 0
         self.labels: dict[str, str | None] = {}
+        self.labelled, self.right = 0, 0
         self.digest = ""
         self.state_id = ""
         self.latency_ms: list[float] = []
@@ -227,6 +228,9 @@ class _Tally:
         label = piece.summary.label
         known = self._classes[label] if 0 <= label < len(self._classes) else f"class {label}"
         self.labels[piece.name] = known if label >= 0 else None
+        if self._classes and piece.label is not None:
+            self.labelled += 1
+            self.right += self.labels[piece.name] == str(piece.label)
         self.digest = f"{piece.summary.result_digest:08x}"
         self.state_id = f"{piece.summary.state_id:08x}"
         self.latency_ms = [1e3 * latency.percentile(p) for p in (50, 99)]
@@ -241,6 +245,8 @@ class _Tally:
             "recordings": self.recordings,
             "events": self.events,
             "labels": self.labels if streamer.link.hello.classes else None,
+            "labelled": self.labelled,
+            "accuracy": self.right / self.labelled if self.labelled else None,
             "last_result_digest": self.digest,
             "seconds": round(elapsed, 3),
             "events_per_second": round(self.events / elapsed, 1),
@@ -251,21 +257,28 @@ class _Tally:
         }
 
 
+def _right(outcome: dict[str, Any]) -> str | None:
+    """How many recordings got the label that their source gives them; None where it cannot be told."""
+    if outcome["accuracy"] is None:
+        return None
+    return f"{percent(outcome['accuracy'], 1)} of {count(outcome['labelled'])} labelled recordings right"
+
+
 def _print(outcome: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(outcome)
         return
     mended = ", ".join(f"{name} {count(n)}" for name, n in outcome["mended"].items()) or "nothing"
-    print_facts(
-        {
-            "device": f"{outcome['port']}, build {outcome['build_id']}, learned state {outcome['state_id']}",
-            "streamed": f"{count(outcome['events'])} events of {count(outcome['recordings'])} recordings, "
-            f"{count(round(outcome['events_per_second']))} events/s",
-            "latency": f"{outcome['latency_ms_median']:.1f} ms, 99 %: {outcome['latency_ms_99']:.1f} ms",
-            "lost": "nothing: every result arrived, digests agree",
-            "mended": mended,
-            "replayed": f"{outcome['resumed']} times",
-        }
-    )
+    facts = {
+        "device": f"{outcome['port']}, build {outcome['build_id']}, learned state {outcome['state_id']}",
+        "streamed": f"{count(outcome['events'])} events of {count(outcome['recordings'])} recordings, "
+        f"{count(round(outcome['events_per_second']))} events/s",
+        "labels": _right(outcome),
+        "latency": f"{outcome['latency_ms_median']:.1f} ms, 99 %: {outcome['latency_ms_99']:.1f} ms",
+        "lost": "nothing: every result arrived, digests agree",
+        "mended": mended,
+        "replayed": f"{outcome['resumed']} times",
+    }
+    print_facts({name: value for name, value in facts.items() if value is not None})
     if outcome["resumed"]:
         note(f"codegen: note: the link broke {outcome['resumed']} times; recordings were replayed")

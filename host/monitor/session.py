@@ -317,6 +317,10 @@ class _Pausable:
         return self._feed.name
 
     @property
+    def label(self) -> int | None:
+        return self._feed.label
+
+    @property
     def replayable(self) -> bool:
         return self._feed.replayable
 

@@ -14,6 +14,7 @@ or a hang below Python is found too.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import random
 import resource
@@ -220,10 +221,7 @@ def watched(runs: int, seed: int, kinds: str = "") -> tuple[str, Path | None]:
                 report, _ = process.communicate(timeout=LIMIT_S)
                 break
             except subprocess.TimeoutExpired:
-                stale = [
-                    path for path in folder.glob("input*") if time.time() - path.stat().st_mtime > LIMIT_S
-                ]
-                if stale:
+                if _oldest_s(folder) > LIMIT_S:
                     process.kill()
                     report = process.communicate()[0] + f"\nno end after {LIMIT_S} s"
                     break
@@ -234,6 +232,13 @@ def watched(runs: int, seed: int, kinds: str = "") -> tuple[str, Path | None]:
         if left:
             kept.write_bytes(left[0].read_bytes())
         return report, kept
+
+
+def _oldest_s(folder: Path) -> float:
+    """Seconds that the input in hand lies there."""
+    with contextlib.suppress(ValueError, FileNotFoundError):  # between two inputs there is none
+        return time.time() - min(path.stat().st_mtime for path in folder.glob("input*"))
+    return 0.0
 
 
 def _memory_folder() -> str | None:
