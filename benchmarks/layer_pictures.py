@@ -60,7 +60,7 @@ def draw(lower: Model, upper: Model, events: Events, path: Path) -> None:
     grids = features.subfigures(1, 2)
     for grid, model, table in zip(grids, (lower, upper), tables[1:], strict=True):
         for index, axes in enumerate(grid.subplots(2, model.params.features // 2).flat):
-            _feature(axes, receptive_field(model, index), table[index])
+            _feature(axes, receptive_field(model, model.weights[index]), table[index])
     figure.savefig(path)
 
 

@@ -126,7 +126,7 @@ def _feature_cards(report: Report, colours: list[str]) -> list[dict[str, Any]]:
     return [
         {
             "id": index,
-            "picture": pictures.feature_picture(receptive_field(model, index)),
+            "picture": pictures.feature_picture(receptive_field(model, model.weights[index])),
             "colour": colours[index],
             "threshold": float(model.thresholds[index]),
             "wins": float(report.win_rates[index]) if report.exhibit is not None else None,

@@ -113,11 +113,11 @@ def test_receptive_field_of_a_single_feature_below_is_that_feature() -> None:
     assert model.lower is not None
     weights = np.zeros((4, 5, 3, 5))
     weights[:, 4, 1, 0] = 1.0  # bottom row, channel 1, left column
-    field = receptive_field(replace(model, weights=weights.reshape(4, -1)), 2)
+    field = receptive_field(model, weights.reshape(4, -1)[2])
     below = model.lower.weights.reshape(3, 3, 3)
     np.testing.assert_allclose(field[4:, :3], below[1] - below.mean(axis=0))
     assert field.shape == (7, 7) and not field[:4].any() and not field[:, 3:].any()
-    np.testing.assert_array_equal(receptive_field(model.lower, 1), below[1])
+    np.testing.assert_array_equal(receptive_field(model.lower, model.lower.weights[1]), below[1])
 
 
 def test_boards_that_fit_one_layer_may_not_fit_two(stack: Model) -> None:

@@ -24,6 +24,7 @@ from codegen.model import Model, Sensor, load_model
 from codegen.options import Options
 from codegen.quantise import quantise
 from codegen.twin import Twin
+from host.drawing.receptive_fields import receptive_field
 from host.events import EventStream
 from host.learned import words_of
 from host.link import open_link
@@ -173,8 +174,8 @@ class TestWhatIsSent:
         assert done["label"] == twin.label
         assert done["device"]["labels"] == list("0123456789")
 
-    def test_the_surfaces_below_a_second_layer(self, tmp_path: Path) -> None:
-        """Two of them, though the second layer has one bank; none where the model is not known."""
+    def test_a_second_layer(self, tmp_path: Path) -> None:
+        """Two surfaces below, though it has one bank, and its features in pixels; none without the model."""
         model = make_stack(make_model(neurons=3, radius=1, polarity="separate"), neurons=4, radius=1)
         program = link_device.build_real_process(tmp_path, model)
         twin = learned_twin(model)
@@ -185,7 +186,14 @@ class TestWhatIsSent:
             surface = base64.b64encode(surfaces.tobytes()).decode()
             done = read(live, lambda v: v["events"] == COUNT and v.get("surface") == surface)
             assert done["device"]["surfaces"] == 2
-            assert Session(session._streamer, lambda: iter(()), None, tmp_path)._surfaces == 0
+            assert (done["device"]["features"], done["device"]["side"]) == (4, 5)
+            weights = twin.learned()[: 4 * 9 * 6].astype("<u2").view("<i2").reshape(4, -1)
+            fields = [receptive_field(model, each / 2**15) for each in weights]
+            pictures = np.stack([np.rint(each * 32767 / np.abs(each).max()) for each in fields])
+            encoded = base64.b64encode(pictures.astype("<i2").tobytes()).decode()
+            read(live, lambda v: v.get("weights") == encoded)
+            unknown = Session(session._streamer, lambda: iter(()), None, tmp_path)
+            assert (unknown._surfaces, unknown._weight_words) == (0, 0)
 
     def test_draws_little_and_processes_all(self, program: Path, model: Model, tmp_path: Path) -> None:
         """At 100 k events a second."""

@@ -8,15 +8,16 @@ import numpy.typing as npt
 from codegen.model import Model
 
 
-def receptive_field(model: Model, feature: int) -> npt.NDArray[np.float64]:
-    """float64 (side, side): the weights of a feature over the pixels around an event.
+def receptive_field(model: Model, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """float64 (side, side): what a feature of `model` looks for in the pixels around an event.
 
-    Of a second layer: the features below, each at its place and with its weight. Features below that are of a
-    polarity count as negative for darker events; others are taken less their mean at each place, so that what
-    all have in common does not hide what is a feature's own.
+    `weights`: float64 (D,), of one of its features, or what a device has made of it. Of a second layer: the
+    features below, each at its place and with its weight. Features below that are of a polarity count as
+    negative for darker events; others are taken less their mean at each place, so that what all have in
+    common does not hide what is a feature's own.
     """
     params = model.params
-    weights = model.weights[feature].reshape(params.side, params.channels, params.side)
+    weights = weights.reshape(params.side, params.channels, params.side)
     if model.lower is None:
         return np.asarray(weights[:, 0])
     below = model.lower.params

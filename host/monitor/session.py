@@ -22,6 +22,7 @@ from codegen.model import Model, save_model
 from codegen.readout import name_of
 from codegen.records import Events
 from codegen.snapshot import score_words
+from host.drawing.receptive_fields import receptive_field
 from host.hello import Hello
 from host.learned import model_of
 from host.questions import DeviceSignals
@@ -34,9 +35,9 @@ _SHARE: Final = 5
 """A question that took a second is asked again after this many."""
 _SIGNALS_S, _SURFACE_S, _FEATURES_S = 0.25, 0.25, 1.0
 _HISTORY: Final = 600
+INT16_MOST: Final = 32767
 _SHOWN_WORDS: Final = 20_000
-"""A longer surface, or longer features, are not fetched: they would keep the line from the events. Nor are
-features of a second layer, which are no pictures."""
+"""A longer surface, or longer features, are not fetched: they would keep the line from the events."""
 
 
 class Session(threading.Thread):
@@ -68,7 +69,7 @@ class Session(threading.Thread):
         self._score_words = score_words(hello.classes)
         readout = model.readout if model is not None and hello.classes else None
         self._labels = readout.labels if readout else tuple(f"class {n}" for n in range(hello.classes))
-        self._weight_words = hello.features * (2 * hello.radius + 1) ** 2
+        self._weight_words = _weight_words(hello, model)
         self._fixed = self._describe()
         self._view: dict[str, Any] = {"device": self._fixed, "events": 0, "note": ""}
 
@@ -187,7 +188,7 @@ class Session(threading.Thread):
             "build_id": hello.build_id,
             "sensor": [hello.sensor.width, hello.sensor.height],
             "features": hello.features,
-            "side": 2 * hello.radius + 1,
+            "side": _picture_side(hello, self._model),
             "surfaces": self._surfaces,
             "learning": hello.learning,
             "labels": self._labels,
@@ -211,7 +212,7 @@ class Session(threading.Thread):
             began = time.monotonic()
             shown["surface"] = self._surface()
             self._wait("surface", began, _SURFACE_S)
-        if now >= self._due["features"] and self._weight_words <= _SHOWN_WORDS and not link.hello.layered:
+        if now >= self._due["features"] and 0 < self._weight_words <= _SHOWN_WORDS:
             began = time.monotonic()
             shown["weights"] = self._weights()
             self._wait("features", began, _FEATURES_S)
@@ -264,9 +265,17 @@ class Session(threading.Thread):
         return base64.b64encode(words.astype("<u2").tobytes()).decode()
 
     def _weights(self) -> str:
-        """Q15 weights as base64, feature after feature."""
-        words = self._streamer.link.read_state(0, self._weight_words)
-        return base64.b64encode(words.astype("<u2").tobytes()).decode()
+        """Pictures of the features as base64, int16, one after the other: the device's own Q15 weights.
+
+        Of a second layer: what they look for in pixels, each to its own scale.
+        """
+        words = self._streamer.link.read_state(0, self._weight_words).astype("<u2")
+        if self._streamer.link.hello.layered and self._model is not None:
+            weights = words.view("<i2").reshape(self._model.params.features, -1).astype(np.float64)
+            fields = np.stack([receptive_field(self._model, each) for each in weights])
+            most = np.abs(fields).max(axis=(1, 2), keepdims=True)
+            words = np.rint(fields * (INT16_MOST / np.maximum(most, 1.0))).astype("<i2").view("<u2")
+        return base64.b64encode(words.tobytes()).decode()
 
     def _thinned(self) -> list[list[int]]:
         """[x, y, result] in pixels of the network: every so many of the events since the last picture."""
@@ -304,6 +313,19 @@ def _surfaces_of(hello: Hello, model: Model | None) -> int:
     if not hello.layered:
         return hello.banks
     return model.lower.params.surfaces if model is not None and model.lower is not None else 0
+
+
+def _weight_words(hello: Hello, model: Model | None) -> int:
+    """Words of the features' weights; 0 if unknown: a device does not tell how many features are below."""
+    if not hello.layered:
+        return hello.features * (2 * hello.radius + 1) ** 2
+    return model.weights.size if model is not None else 0
+
+
+def _picture_side(hello: Hello, model: Model | None) -> int:
+    """Pixels that a feature's picture is wide."""
+    below = model.lower.params.radius if hello.layered and model is not None and model.lower else 0
+    return 2 * (hello.radius + below) + 1
 
 
 class _Pausable:
