@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -452,6 +453,15 @@ def test_the_size_of_an_aedat4_packet_is_not_believed(data: Path, tmp_path: Path
     (tmp_path / "a.aedat4").write_bytes(whole)
     with pytest.raises(FeastError, match=rf"byte {first}: damaged .* after event 0: a packet ends beyond"):
         open_recording(tmp_path / "a.aedat4").read()
+
+
+def test_names_in_a_file_do_not_break_the_line(tmp_path: Path) -> None:
+    """Of members of an archive here; control sequences for a terminal do not get through either."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("events\n\x1b[2J.npy", b"")
+    with pytest.raises(FeastError) as refusal:
+        open_recording(tmp_path / "a.npz", SENSOR)
+    assert str(refusal.value).isprintable() and r"events\n\x1b[2J" in str(refusal.value)
 
 
 # Large files
