@@ -245,6 +245,22 @@ def test_aedat31_counts_the_overflows_of_its_times(tmp_path: Path) -> None:
 def test_offsets_count_for_seconds_too() -> None:
     np.testing.assert_array_equal(microseconds(np.array([0.5, 1.25]), 7), [500_007, 1_250_007])
     np.testing.assert_array_equal(microseconds(np.array([5, 6], np.uint32), 2**40), [2**40 + 5, 2**40 + 6])
+    np.testing.assert_array_equal(
+        microseconds(np.array([2**63 + 5, 2**62, 3], np.uint64), 2**62 - 1), [-1, -1, 2**62 + 2]
+    )
+    np.testing.assert_array_equal(microseconds(np.array([-(2**63), -3], np.int64), 5), [-1, 2])
+
+
+@pytest.mark.parametrize("offset", [2**62, -(2**63), 2**64 - 1, "text"])
+def test_an_offset_that_no_time_can_bear_is_refused(offset: Any, tmp_path: Path) -> None:
+    import h5py
+
+    path = hdf5(tmp_path / "a.h5", make_events(20, SENSOR))
+    with h5py.File(path, "a") as file:
+        del file["t_offset"]
+        file["t_offset"] = np.uint64(offset) if offset in (2**62, 2**64 - 1) else offset
+    with pytest.raises(FeastError, match=r"a\.h5: .*(t_offset|invalid literal)"):
+        open_recording(path, SENSOR).read()
 
 
 def test_evt_leaves_out_events_of_unknown_time_and_other_words(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ _CHUNK: Final = 1 << 18
 _MOST_ROW_BYTES: Final = 1 << 10
 _MOST_ROWS_PER_BYTE: Final = 1 << 12
 """No compression holds more; a file may claim any number of rows that were never written."""
+_FARTHEST_US: Final = 1 << 62
+"""Of a time or an offset: the sum of two then is one of 64 bits."""
 _SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 
 
@@ -50,11 +52,17 @@ def find_columns(names: list[str]) -> dict[str, str] | None:
 
 
 def microseconds(times: npt.NDArray[Any], offset_us: int = 0) -> npt.NDArray[Any]:
-    """Integers as they are, floating numbers as seconds, rounded; both from `offset_us` on."""
+    """Integers as they are, floating numbers as seconds, rounded; both from `offset_us` on.
+
+    What a sum in 64 bits could not hold comes out as -1, which no event has.
+    """
     if times.dtype.kind == "f":
         times = np.rint(times.astype(np.float64) * 1e6)
         return np.where(np.isfinite(times), times + offset_us, -1.0)
-    return times if offset_us == 0 else times.astype(np.int64) + offset_us
+    if offset_us == 0 or times.dtype.kind not in "iu":
+        return times
+    fits = (times < _FARTHEST_US) & (times > -_FARTHEST_US)
+    return np.where(fits, times.astype(np.int64) + offset_us, -1)
 
 
 def open_hdf5(path: Path) -> Recording:
@@ -147,7 +155,10 @@ def _columns(path: Path, file: Any, place: str) -> tuple[dict[str, Any], int]:
         tables = [item]
     if any(table.ndim != 1 or table.dtype.itemsize > _MOST_ROW_BYTES for table in tables):
         raise FeastError(f"{path}: {place}: expected one number a row in each column")
-    return columns, int(file["t_offset"][()]) if "t_offset" in file else 0
+    offset_us = int(file["t_offset"][()]) if "t_offset" in file else 0
+    if abs(offset_us) >= _FARTHEST_US:
+        raise FeastError(f"{path}: t_offset: {offset_us} us, at most 2^62 are allowed")
+    return columns, offset_us
 
 
 def _sensor(path: Path, file: Any, place: str | None) -> Sensor | None:
