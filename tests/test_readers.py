@@ -471,6 +471,19 @@ def test_the_size_of_an_aedat4_packet_is_not_believed(data: Path, tmp_path: Path
         open_recording(tmp_path / "a.aedat4").read()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.longdouble])
+def test_numbers_of_any_width_are_compared_with_the_limits(kind: type, tmp_path: Path) -> None:
+    rows = np.zeros(3, [("t", kind), ("x", kind), ("y", kind), ("p", kind)])
+    rows["t"], rows["x"], rows["p"] = (1, 2, 3), (5, 6, 7), (0, 1, 1)
+    np.save(tmp_path / "a.npy", rows)
+    assert open_recording(tmp_path / "a.npy", SENSOR).read()["x"].tolist() == [5, 6, 7]
+    rows["y"][1] = -np.finfo(kind).max
+    np.save(tmp_path / "a.npy", rows)
+    with pytest.raises(FeastError, match=r"row 1: not an event"):
+        open_recording(tmp_path / "a.npy", SENSOR).read()
+
+
 def test_names_in_a_file_do_not_break_the_line(tmp_path: Path) -> None:
     """Of members of an archive here; control sequences for a terminal do not get through either."""
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:

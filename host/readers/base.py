@@ -130,6 +130,8 @@ def checked_columns(where: Callable[[int], FeastError], t_us: Any, x: Any, y: An
     columns = [np.asarray(column) for column in (t_us, x, y, polarity)]
     if any(column.dtype.kind not in "biuf" or column.ndim != 1 for column in columns):
         raise where(0)
+    with np.errstate(over="ignore"):  # of 16 bits, they could not be compared with the limits
+        columns = [each.astype(np.float64) if each.dtype.kind == "f" else each for each in columns]
     limits = (2**63, 2**16, 2**16, 2)
     for column, limit, lowest in zip(columns, limits, (0, 0, 0, -1), strict=True):
         bad = ~((column >= lowest) & (column < limit))
