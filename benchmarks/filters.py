@@ -124,7 +124,7 @@ def measure(name: str, clean: Source, noisy: Source, filters: Filters | None, pr
     alone, whole = speeds(model, noisy)
     run = run_on_board(model, get_board(BOARD), noisy.pick(range(ON_BOARD)), project_dir=project)
     assert run.difference is None, run.difference
-    need = budget(model.params, model.sensor, Options(), "dsp", filters=filters)
+    need = budget(model.shape, Options(), "dsp")
     shares = passed / np.maximum(total, 1)
     return Row(name, *shares, score, alone, whole, run.instructions_per_event, need.ram)
 

@@ -15,9 +15,8 @@ from typing import Final
 import numpy as np
 
 from codegen.boards import Board, Kernel
-from codegen.filters import Filters
 from codegen.memory import budget
-from codegen.model import Hyperparameters, Sensor
+from codegen.model import Hyperparameters, Shape
 from codegen.options import Options
 
 _SIZES: Final = ((4, 1), (16, 5), (32, 3))
@@ -54,9 +53,7 @@ def instructions_per_event(params: Hyperparameters, kernel: Kernel) -> float:
     return float(a + params.neurons * (b * params.dims + c * params.side))
 
 
-def device_cost(
-    params: Hyperparameters, sensor: Sensor, board: Board, filters: Filters | None = None
-) -> DeviceCost:
+def device_cost(shape: Shape, board: Board) -> DeviceCost:
     """RAM, flash, and instructions per event that reaches the network, of frozen features on a board."""
-    need = budget(params, sensor, Options(), board.kernel, filters=filters)
-    return DeviceCost(need.ram, need.flash, instructions_per_event(params, board.kernel))
+    need = budget(shape, Options(), board.kernel)
+    return DeviceCost(need.ram, need.flash, instructions_per_event(shape.params, board.kernel))

@@ -18,7 +18,7 @@ from codegen.code_size import (
 from codegen.errors import FeastError
 from codegen.filters import Filters
 from codegen.layout import make_layout
-from codegen.model import Hyperparameters, Sensor
+from codegen.model import Shape
 from codegen.options import Options
 from codegen.readout import ReadoutSize
 
@@ -66,26 +66,20 @@ class Budget:
         )
 
 
-def row_stride(params: Hyperparameters, sensor: Sensor, kernel: Kernel) -> int:
+def row_stride(shape: Shape, kernel: Kernel) -> int:
     """Cells of a surface row with its zero margins, a multiple of 4 or 8 for packed shifts."""
-    margin = params.radius if params.border == "zero" else 0
+    margin = shape.params.radius if shape.params.border == "zero" else 0
     cells = 8 if kernel == "vector" else 4
-    return -(-(sensor.width + 2 * margin) // cells) * cells
+    return -(-(shape.sensor.width + 2 * margin) // cells) * cells
 
 
-def state_members(
-    params: Hyperparameters,
-    sensor: Sensor,
-    options: Options,
-    kernel: Kernel,
-    readout: ReadoutSize | None = None,
-    filters: Filters | None = None,
-) -> tuple[Member, ...]:
-    """Members of ``feast_t`` in their order; `filters` are those to be emitted."""
-    features = params.features
-    rows = params.surfaces * sensor.height
-    cells = rows * row_stride(params, sensor, kernel) + 4
-    weight_words = make_layout(params, kernel).words
+def state_members(shape: Shape, options: Options, kernel: Kernel) -> tuple[Member, ...]:
+    """Members of ``feast_t`` in their order, of a network of one layer."""
+    shape = shape.emitted(options)
+    features = shape.params.features
+    rows = shape.params.surfaces * shape.sensor.height
+    cells = rows * row_stride(shape, kernel) + 4
+    weight_words = make_layout(shape.params, kernel).words
     time = [
         Member("t_us", "uint64_t", 0, "time of the last accepted event"),
         Member("octave", "uint64_t", 0, "octaves of tau * ln 2 since the first event"),
@@ -100,14 +94,14 @@ def state_members(
         Member("norm2", "uint32_t", features, "squared norm of each feature, Q30"),
         Member("dither", "uint32_t", 0, "generator that makes rounding unbiased"),
     ]
-    filter_times, filter_cells, filter_counters, filter_flags = _filter_members(filters)
+    filter_times, filter_cells, filter_counters, filter_flags = _filter_members(shape.filters)
     counters = [
         Member("wins", "uint32_t", features, "events each feature won"),
         Member("row_octave", "uint32_t", rows, "octave each surface row was brought up to, low bits"),
         Member("phase", "uint32_t", 0, "position within the octave, 1/256 us"),
         Member("misses", "uint32_t", 0, "missed events"),
         Member("border", "uint32_t", 0, "events without a full patch"),
-        Member("outside", "uint32_t", 0, f"events off the {'camera' if filters else 'sensor'}"),
+        Member("outside", "uint32_t", 0, f"events off the {'camera' if shape.filters else 'sensor'}"),
         Member("backwards", "uint32_t", 0, "events out of order"),
         *filter_counters,
         Member("window_events", "uint16_t", 0, "compared events in the current window"),
@@ -118,7 +112,7 @@ def state_members(
         *filter_flags,
     ]
     switch = [Member("learning", "bool", 0, "features adapt")]
-    scores, scored = score_members(readout)
+    scores, scored = score_members(shape.readout)
     if options.learning:
         return (*time, *filter_times, *scores, *arrays, *learned, *counters, *switch, *scored)
     return (*time, *filter_times, *scores, arrays[0], *counters, *scored)
@@ -162,105 +156,69 @@ def struct_bytes(members: tuple[Member, ...]) -> int:
     return -(-offset // largest) * largest
 
 
-def budget(
-    params: Hyperparameters,
-    sensor: Sensor,
-    options: Options,
-    kernel: Kernel,
-    lower: Hyperparameters | None = None,
-    readout: ReadoutSize | None = None,
-    filters: Filters | None = None,
-) -> Budget:
-    """RAM and flash of the library for a network of these parameters, on a layer `lower` if there is one,
-    with class scores if there is a readout.
-
-    `filters`: those of the model, in front of the lowest layer; emitted if `options` say so.
-    """
-    layout = make_layout(params, kernel, options.weights == "int8")
-    tables = 4 * layout.words + 4 * params.features + 2 * qformat.MANTISSAS
-    scores = readout_table_bytes(params, sensor, readout) if readout else 0
+def budget(shape: Shape, options: Options, kernel: Kernel) -> Budget:
+    """RAM, flash and stack of the library for a network, with what `options` leave of it."""
+    shape = shape.emitted(options)
+    readout, filters = shape.readout, shape.filters
+    layout = make_layout(shape.params, kernel, options.weights == "int8")
+    tables = 4 * layout.words + 4 * shape.params.features + 2 * qformat.MANTISSAS
+    tables += readout_table_bytes(shape) + (filters.hot_mask.nbytes if filters and filters.hot_pixels else 0)
     scoring = READOUT_CODE_BYTES if readout else 0
-    used = filters if options.filters and lower is None else None
-    tables += scores + (used.hot_mask.nbytes if used and used.hot_pixels else 0)
     own = Budget(
-        ram=struct_bytes(state_members(params, sensor, options, kernel, None if lower else readout, used)),
+        ram=struct_bytes(state_members(shape.layer, options, kernel)),
         tables=tables,
-        flash=tables + code_bytes(layout, options) + scoring + filter_code_bytes(used),
+        flash=tables + code_bytes(layout, options) + scoring + filter_code_bytes(filters),
         stack=stack_bytes(layout, options),
     )
-    if lower is None:
+    if shape.lower is None:
         return own
-    below = budget(lower, sensor, options.below, kernel, filters=filters)
+    below = budget(shape.lower, options.below, kernel)
     # The two states are multiples of 8 bytes; learning adds a uint32_t behind them, class scores a flag.
     behind = 8 if options.learning or readout else 0
     members = behind + (8 * readout.classes if readout else 0)
     return own.above(below, members, JOINT_CODE_BYTES, JOINT_STACK_BYTES)
 
 
-def readout_table_bytes(params: Hyperparameters, sensor: Sensor, readout: ReadoutSize) -> int:
+def readout_table_bytes(shape: Shape) -> int:
     """Constant tables of class scores: the rows, and the cell of each sensor row and column."""
-    return 2 * (readout.grid**2 * params.features * readout.classes + sensor.height + sensor.width)
+    if shape.readout is None:
+        return 0
+    rows = shape.readout.grid**2 * shape.params.features
+    return 2 * (rows * shape.readout.classes + shape.sensor.height + shape.sensor.width)
 
 
-def fits(
-    params: Hyperparameters,
-    sensor: Sensor,
-    options: Options,
-    board: Board,
-    lower: Hyperparameters | None = None,
-    readout: ReadoutSize | None = None,
-    filters: Filters | None = None,
-) -> bool:
+def fits(shape: Shape, options: Options, board: Board) -> bool:
     """Whether the library fits beside the firmware."""
-    need = budget(params, sensor, options, board.kernel, lower, readout, filters)
+    need = budget(shape, options, board.kernel)
     return all(needed <= have for _, needed, have in _limits(need, board))
 
 
-def largest_fitting(
-    params: Hyperparameters,
-    sensor: Sensor,
-    options: Options,
-    board: Board,
-    lower: Hyperparameters | None = None,
-    readout: ReadoutSize | None = None,
-    filters: Filters | None = None,
-) -> int:
+def largest_fitting(shape: Shape, options: Options, board: Board) -> int:
     """Most neurons per bank that fit the board, 0 if not even one does."""
     low, high = 0, 1
-    while fits(replace(params, neurons=high), sensor, options, board, lower, readout, filters):
+    while fits(shape.changed(neurons=high), options, board):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        if fits(replace(params, neurons=middle), sensor, options, board, lower, readout, filters):
+        if fits(shape.changed(neurons=middle), options, board):
             low = middle
         else:
             high = middle
     return low
 
 
-def check_fit(
-    params: Hyperparameters,
-    sensor: Sensor,
-    options: Options,
-    board: Board,
-    lower: Hyperparameters | None = None,
-    readout: ReadoutSize | None = None,
-    filters: Filters | None = None,
-) -> None:
+def check_fit(shape: Shape, options: Options, board: Board) -> None:
     """Raise FeastError if the library is too large for the board, saying what would fit."""
-    need = budget(params, sensor, options, board.kernel, lower, readout, filters)
+    shape = shape.emitted(options)
+    need = budget(shape, options, board.kernel)
     for kind, bytes_needed, have in _limits(need, board):
         if bytes_needed > have:
-            most = largest_fitting(params, sensor, options, board, lower, readout, filters)
-            plain = readout is not None and fits(params, sensor, options, board, lower, filters=filters)
+            most = largest_fitting(shape, options, board)
+            plain = shape.readout is not None and fits(replace(shape, readout=None), options, board)
             raise FeastError(
                 f"model too large for {board.name}: it needs {bytes_needed} bytes of {kind}, "
                 f"{max(0, have)} are free beside the firmware; "
-                + (
-                    f"up to {most} neurons would fit"
-                    if most
-                    else _too_large(kind, params, sensor, options, board, lower, filters)
-                )
+                + (f"up to {most} neurons would fit" if most else _too_large(kind, shape, options, board))
                 + (", and all of them without the readout (--no-readout)" if plain and most else "")
                 + (", or leave out the readout (--no-readout)" if plain and not most else "")
             )
@@ -275,48 +233,39 @@ def _limits(need: Budget, board: Board) -> tuple[tuple[str, int, int], ...]:
     )
 
 
-def _too_large(
-    kind: str,
-    params: Hyperparameters,
-    sensor: Sensor,
-    options: Options,
-    board: Board,
-    lower: Hyperparameters | None,
-    filters: Filters | None,
-) -> str:
+def _too_large(kind: str, shape: Shape, options: Options, board: Board) -> str:
     """What to do where `kind` runs out even with one neuron."""
     if kind == "stack":
-        ways = _less_stack(params, sensor, options, board, lower) or ["a board with more stack"]
+        ways = _less_stack(shape, options, board) or ["a board with more stack"]
         return f"fewer neurons need no less, choose {' or '.join(ways)}"
     if kind == "flash":
         return "not even one neuron would fit, choose a larger board"
-    surface = 2 * params.surfaces * sensor.height * row_stride(params, sensor, board.kernel)
-    if lower is None and options.filters and filters and filters.keeps_times:
+    params, sensor, filters = shape.params, shape.sensor, shape.filters
+    surface = 2 * params.surfaces * sensor.height * row_stride(shape, board.kernel)
+    if shape.lower is not None:
+        return (
+            f"the {params.channels} {sensor} time surfaces of the second layer alone take {surface} bytes, "
+            "choose a larger board or fewer features below"
+        )
+    if filters and filters.keeps_times:
         times = 2 * filters.cells.width * filters.cells.height
         return (
             f"the {sensor} time surface alone takes {surface} bytes and the filters' times {times}, choose a "
             "larger board or larger cells"
         )
-    if lower is None:
-        return f"the {sensor} time surface alone takes {surface} bytes, choose a larger board"
-    return (
-        f"the {params.channels} {sensor} time surfaces of the second layer alone take {surface} bytes, "
-        "choose a larger board or fewer features below"
-    )
+    return f"the {sensor} time surface alone takes {surface} bytes, choose a larger board"
 
 
-def _less_stack(
-    params: Hyperparameters, sensor: Sensor, options: Options, board: Board, lower: Hyperparameters | None
-) -> list[str]:
+def _less_stack(shape: Shape, options: Options, board: Board) -> list[str]:
     """Each change that alone brings the stack within the board's."""
-
-    def suffices(params: Hyperparameters, options: Options, lower: Hyperparameters | None) -> bool:
-        return budget(params, sensor, options, board.kernel, lower).stack <= board.model_stack_bytes
-
-    below = replace(lower, radius=1) if lower else None
+    below = shape.lower.changed(radius=1) if shape.lower else None
     changes = {
-        "a smaller radius": (replace(params, radius=1), options, below),
-        "fewer features below": (replace(params, channels=1), options, lower),
-        "no --learning": (params, replace(options, learning=False), lower),
+        "a smaller radius": (replace(shape.changed(radius=1), lower=below), options),
+        "fewer features below": (shape.changed(channels=1), options),
+        "no --learning": (shape, replace(options, learning=False)),
     }
-    return [way for way, changed in changes.items() if suffices(*changed)]
+    return [
+        way
+        for way, changed in changes.items()
+        if budget(*changed, board.kernel).stack <= board.model_stack_bytes
+    ]

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codegen.errors import FeastError
 from codegen.filters import MOST_HOT_PIXELS, Filters, check_filters
-from codegen.readout import Readout, check_readout
+from codegen.options import Options
+from codegen.readout import Readout, ReadoutSize, check_readout
 from codegen.records import Events
 from codegen.sensor import Sensor as Sensor
 
@@ -88,6 +89,38 @@ class Hyperparameters:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """A network without its weights: all that its memory, code and cost depend on."""
+
+    params: Hyperparameters
+    sensor: Sensor
+    """What the network sees: behind the filters, if there are any."""
+    lower: Shape | None = None
+    """The layer below, which feeds this one."""
+    readout: ReadoutSize | None = None
+    filters: Filters | None = None
+    """In front of this layer; of two layers, the lower one's."""
+
+    @property
+    def layer(self) -> Shape:
+        """This layer by itself: of two, without the other, and without the readout, which is of both."""
+        return replace(self, lower=None, readout=None) if self.lower else self
+
+    def changed(self, **params: Any) -> Shape:
+        """The same with other hyperparameters of this layer."""
+        return replace(self, params=replace(self.params, **params))
+
+    def emitted(self, options: Options) -> Shape:
+        """The same without the readout or the filters, if `options` leave them out of the library."""
+        return replace(
+            self,
+            lower=self.lower.emitted(options.below) if self.lower else None,
+            readout=self.readout if options.readout else None,
+            filters=self.filters if options.filters else None,
+        )
+
+
+@dataclass(frozen=True)
 class Training:
     """Where the numbers of a model came from. Holds no clock, path or host name."""
 
@@ -122,6 +155,13 @@ class Model:
     filters: Filters | None = None
     """What is left out of the camera's events; part of the model, for it was learned from what was left. Of
     two layers, the lower one's."""
+
+    @property
+    def shape(self) -> Shape:
+        """The network without its weights."""
+        lower = self.lower.shape if self.lower else None
+        readout = self.readout.size if self.readout else None
+        return Shape(self.params, self.sensor, lower, readout, self.filters)
 
     @property
     def camera(self) -> Sensor:

@@ -27,7 +27,7 @@ from codegen.quantise import (
     used_filters,
     used_readout,
 )
-from codegen.readout import QuantReadout, ReadoutSize, cells_along
+from codegen.readout import QuantReadout, cells_along
 from codegen.snapshot import score_words
 
 API_VERSION: Final = (1, 0, 0)
@@ -136,10 +136,7 @@ def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: 
         raise FeastError(f"{quant.params.features} features: results are int16_t, at most 32767 fit")
     if board is None:
         return _lay_out_all(quant, options, "host", kernel or "portable")
-    lower = quant.lower.params if quant.lower else None
-    readout = used_readout(quant, options)
-    size = readout.size if readout else None
-    check_fit(quant.params, quant.sensor, options, board, lower, size, quant.input_filters)
+    check_fit(quant.shape, options, board)
     return _lay_out_all(quant, options, board.name, kernel or board.kernel)
 
 
@@ -167,11 +164,10 @@ def build_id(quant: QuantModel, options: Options) -> str:
 
 
 def _lay_out_all(quant: QuantModel, options: Options, board: str, kernel: Kernel) -> Plan:
+    plan = _lay_out_layers(quant, options, board, kernel)
     readout = used_readout(quant, options)
     if readout is None:
-        plan = _lay_out_layers(quant, options, board, kernel)
         return replace(plan, readout_left_out=quant.readout is not None)
-    plan = _lay_out_layers(quant, options, board, kernel, readout.size)
     return replace(
         plan,
         snapshot_words=plan.snapshot_words + score_words(readout.size.classes),
@@ -190,17 +186,14 @@ def _lay_out_readout(readout: QuantReadout, sensor: Sensor) -> ReadoutPlan:
     )
 
 
-def _lay_out_layers(
-    quant: QuantModel, options: Options, board: str, kernel: Kernel, readout: ReadoutSize | None = None
-) -> Plan:
-    if quant.lower is None:
-        return _lay_out(quant, options, board, kernel, readout)
+def _lay_out_layers(quant: QuantModel, options: Options, board: str, kernel: Kernel) -> Plan:
     upper = _lay_out(quant, options, board, kernel)
+    if quant.lower is None:
+        return upper
     lower = _lay_out(quant.lower, options.below, board, kernel)
-    size = budget(
-        quant.params, quant.sensor, options, kernel, quant.lower.params, readout, quant.lower.filters
-    )
-    scores, scored = score_members(readout)
+    shape = quant.shape.emitted(options)
+    size = budget(shape, options, kernel)
+    scores, scored = score_members(shape.readout)
     members = [
         Member(name, f"feast{number}_t", 0, f"{name} layer")
         for number, name in enumerate(("lower", "upper"), start=1)
@@ -228,13 +221,12 @@ def _lay_out_layers(
     )
 
 
-def _lay_out(
-    quant: QuantModel, options: Options, board: str, kernel: Kernel, readout: ReadoutSize | None = None
-) -> Plan:
+def _lay_out(quant: QuantModel, options: Options, board: str, kernel: Kernel) -> Plan:
     params, sensor, filters = quant.params, quant.sensor, used_filters(quant, options)
+    shape = quant.shape.layer
     stored = stored_weights(quant, options)
     layout = make_layout(params, kernel, options.weights == "int8")
-    size = budget(params, sensor, options, kernel, readout=readout, filters=filters)
+    size = budget(shape, options, kernel)
     learned = params.features * params.dims + 2 * params.features + 2
     return Plan(
         api_version=API_VERSION,
@@ -254,7 +246,7 @@ def _lay_out(
         channels=params.channels,
         surfaces=params.surfaces,
         margin=params.radius if params.border == "zero" else 0,
-        stride=row_stride(params, sensor, kernel),
+        stride=row_stride(shape, kernel),
         learning=options.learning,
         select_threshold=options.select == "threshold",
         uses_range=options.learning or options.select == "threshold",
@@ -283,7 +275,7 @@ def _lay_out(
         learning_shift=quant.learning_shift,
         initial_dither=INITIAL_DITHER,
         norm_tolerance=qformat.NORM_TOLERANCE,
-        members=state_members(params, sensor, options, kernel, readout, filters),
+        members=state_members(shape, options, kernel),
         state_words=learned,
         snapshot_words=learned
         + 12

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from codegen import qformat
 from codegen.errors import FeastError
 from codegen.filters import Filters
-from codegen.model import Hyperparameters, Model, Sensor
+from codegen.model import Hyperparameters, Model, Sensor, Shape
 from codegen.options import Options, Weights
 from codegen.readout import QuantReadout, quantise_readout
 
@@ -51,9 +51,11 @@ class QuantModel:
     """In front of this layer."""
 
     @property
-    def input_filters(self) -> Filters | None:
-        """The filters in front of the lowest layer."""
-        return self.lower.filters if self.lower else self.filters
+    def shape(self) -> Shape:
+        """The network without its weights."""
+        lower = self.lower.shape if self.lower else None
+        readout = self.readout.size if self.readout else None
+        return Shape(self.params, self.sensor, lower, readout, self.filters)
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,13 @@
 """Search for networks that are good and cheap: a Pareto front of quality against cost on a board.
 
-Optuna proposes; a trial trains a network and measures it. The study lives in a storage, so a search
-can be interrupted, gone on with, and shared by many processes or machines: a journal file (also on a
-network drive), or a database such as PostgreSQL by its URL.
+Optuna proposes; a trial trains a network and measures it. The study lives in a storage (host.study), so
+a search can be interrupted, gone on with, and shared by many processes or machines.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import time
-import warnings
 import zlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 from codegen.boards import Board
@@ -22,13 +15,14 @@ from codegen.cost import DeviceCost, device_cost
 from codegen.errors import FeastError
 from codegen.filters import Filters
 from codegen.memory import fits
-from codegen.model import Hyperparameters, Sensor
+from codegen.model import Hyperparameters, Shape
 from codegen.options import Options
 from host.activation import activation_score
 from host.classifiers import accuracy
 from host.console import Progress, silent
 from host.datasets import Source
 from host.pooling import Pooling
+from host.study import opened
 from host.training import train, training_part
 from host.vectors import feature_vectors, labels_of
 
@@ -41,11 +35,31 @@ ETA: Final = (1e-4, 3e-2)
 POLARITIES: Final = ("merged", "separate", "signed")
 FOLDS: Final = 5
 _POOLING: Final = Pooling(grid=5, overlap=1.5, power=0.3)
-ATTEMPTS: Final = 6
-"""Times a database is opened, half a second apart, when another process makes its tables."""
 _DIRECTIONS: Final = ("maximize", "minimize", "minimize", "minimize")
-LEASE_S: Final = 120
-"""A process silent for this long is taken for dead; its trial counts as failed (databases only)."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What networks are tried on, for which board and for what."""
+
+    source: Source
+    board: Board
+    objective: Objective = "accuracy"
+    filters: Filters | None = None
+    """In front of every network."""
+
+    @property
+    def spec(self) -> str:
+        """Recordings and filters in words; filters that are the same in words differ in the digest."""
+        if self.filters is None:
+            return self.source.spec
+        digest = zlib.crc32(repr(self.filters).encode())
+        return f"{self.source.spec} behind {self.filters} ({digest:08x})"
+
+    def shape(self, params: Hyperparameters) -> Shape:
+        """The network of these parameters."""
+        sensor = self.filters.sensor if self.filters else self.source.sensor
+        return Shape(params, sensor, filters=self.filters)
 
 
 @dataclass(frozen=True)
@@ -80,22 +94,19 @@ class Front:
 
 
 def tune(
-    source: Source,
-    board: Board,
+    search: Search,
     *,
     storage: str,
     trials: int = 50,
-    objective: Objective = "accuracy",
     seed: int = 0,
     jobs: int = 1,
-    filters: Filters | None = None,
     progress: Progress = silent,
 ) -> Front:
     """Bring the study in `storage` to `trials` trials, going on where it stands, and return the front.
 
     `storage`: a file (a journal is made there) or the URL of a database. The study is named by source,
     board and objective, so one storage holds many. One process and one seed give the same trials
-    again. `jobs`: workers that extract features. `filters`: in front of every network.
+    again. `jobs`: workers that extract features.
     Ctrl-C returns what is done, `interrupted` set.
     Raises FeastError for a storage that cannot be used or recordings that cannot be measured.
     """
@@ -103,23 +114,23 @@ def tune(
 
     if trials < 1:
         raise FeastError(f"trials {trials}: expected 1 or more")
-    part = training_part(source)
-    if objective != "richness":
-        labels_of(part)
-    sensor = filters.sensor if filters else part.sensor
-    spec = f"{part.spec} behind {filters} ({_digest(filters)})" if filters else part.spec
+    search = replace(search, source=training_part(search.source))
+    if search.objective != "richness":
+        labels_of(search.source)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     interrupted = False
-    with _opened(storage, f"{spec} on {board.name} for {objective}") as study:
+    name = f"{search.spec} on {search.board.name} for {search.objective}"
+    with opened(storage, name, _DIRECTIONS) as study:
 
         def run(trial: Any) -> tuple[float, float, float, float]:
             # By the trial's number: processes that share a study draw differently, one alone the same again.
             study.sampler = _sampler(seed + 100_003 * trial.number)
             params = suggest(trial)
-            if not fits(params, sensor, Options(), board, filters=filters):
-                raise optuna.TrialPruned(f"does not fit {board.name}")
-            cost = device_cost(params, sensor, board, filters)
-            quality = _known(study, trial) or measure(part, params, objective, seed, jobs, filters)
+            shape = search.shape(params)
+            if not fits(shape, Options(), search.board):
+                raise optuna.TrialPruned(f"does not fit {search.board.name}")
+            cost = device_cost(shape, search.board)
+            quality = _known(study, trial) or measure(search, params, seed, jobs)
             return quality, cost.instructions, float(cost.ram), float(cost.flash)
 
         def ended() -> int:
@@ -133,12 +144,7 @@ def tune(
                 progress(min(ended(), trials), trials)
         except KeyboardInterrupt:
             interrupted = True
-        return front(study, spec, board.name, sensor, board, objective, interrupted, filters)
-
-
-def _digest(filters: Filters) -> str:
-    """Tells filters apart that are the same in words, by their hot pixels."""
-    return f"{zlib.crc32(repr(filters).encode()):08x}"
+        return front(study, search, interrupted)
 
 
 def suggest(trial: Any) -> Hyperparameters:
@@ -152,16 +158,10 @@ def suggest(trial: Any) -> Hyperparameters:
     )
 
 
-def measure(
-    source: Source,
-    params: Hyperparameters,
-    objective: Objective,
-    seed: int,
-    jobs: int,
-    filters: Filters | None = None,
-) -> float:
+def measure(search: Search, params: Hyperparameters, seed: int, jobs: int) -> float:
     """Train a network and say how good it is."""
-    model = train(source, params, seed=seed, filters=filters).model
+    source, objective = search.source, search.objective
+    model = train(source, params, seed=seed, filters=search.filters).model
     if objective == "accuracy":
         vectors = feature_vectors(source, model, [_POOLING], jobs=jobs)
         return accuracy(vectors.values[0], vectors.labels, folds=FOLDS, seeds=(0,))
@@ -172,16 +172,7 @@ def measure(
     return value
 
 
-def front(
-    study: Any,
-    spec: str,
-    name: str,
-    sensor: Sensor,
-    board: Board,
-    objective: Objective,
-    interrupted: bool,
-    filters: Filters | None = None,
-) -> Front:
+def front(study: Any, search: Search, interrupted: bool) -> Front:
     """What a study holds, in order of instructions."""
     import optuna
 
@@ -193,12 +184,10 @@ def front(
             failed += trial.state != optuna.trial.TrialState.RUNNING
             continue
         params = suggest(optuna.trial.FixedTrial(trial.params))
-        tried.setdefault(
-            params,
-            Tried(params, trial.values[0], device_cost(params, sensor, board, filters), trial.number in best),
-        )
+        cost = device_cost(search.shape(params), search.board)
+        tried.setdefault(params, Tried(params, trial.values[0], cost, trial.number in best))
     ordered = sorted(tried.values(), key=lambda each: each.cost.instructions)
-    return Front(spec, name, objective, tuple(ordered), failed, interrupted)
+    return Front(search.spec, search.board.name, search.objective, tuple(ordered), failed, interrupted)
 
 
 def front_values(found: Front) -> dict[str, Any]:
@@ -252,59 +241,3 @@ def _sampler(seed: int) -> Any:
     import optuna
 
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=16, constant_liar=True)
-
-
-@contextlib.contextmanager
-def _opened(storage: str, name: str) -> Iterator[Any]:
-    """The study of that name, made where there is none; connections to a database are closed at the end."""
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
-    with contextlib.ExitStack() as at_the_end:
-        with _told_apart(storage):
-            place: Any
-            if "://" in storage:
-                place = _database(storage)
-                at_the_end.callback(place.engine.dispose)
-            else:
-                path = Path(storage)
-                if not path.parent.is_dir():
-                    raise FeastError(f"{storage}: there is no folder {path.parent} to keep the study in")
-                lock = JournalFileOpenLock(storage) if os.name == "nt" else None
-                place = JournalStorage(JournalFileBackend(storage, lock_obj=lock))
-            study = optuna.create_study(
-                storage=place, directions=list(_DIRECTIONS), study_name=name, load_if_exists=True
-            )
-        yield study
-
-
-def _database(url: str) -> Any:
-    """Storage in a database; its tables are made at the first use, where another process may be first."""
-    import optuna
-    from optuna.storages import RDBStorage
-    from sqlalchemy.exc import IntegrityError, ProgrammingError
-
-    for left in range(ATTEMPTS - 1, -1, -1):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                return RDBStorage(url, heartbeat_interval=LEASE_S // 2, grace_period=LEASE_S)
-        except (IntegrityError, ProgrammingError, RuntimeError):
-            if left == 0:
-                raise
-            time.sleep(0.5)
-    raise AssertionError("the last attempt returns or raises")
-
-
-@contextlib.contextmanager
-def _told_apart(storage: str) -> Iterator[None]:
-    """Turn what goes wrong with a storage into one line; a URL's password is left out of it."""
-    place = storage if "://" not in storage else storage.split("://")[0] + "://" + storage.split("@")[-1]
-    try:
-        yield
-    except (FeastError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise FeastError(f"{place}: cannot keep a study there: {reason}") from None

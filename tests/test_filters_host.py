@@ -30,7 +30,7 @@ from host.hot_pixels import count_events, find_hot_pixels, read_hot_pixels, writ
 from host.learned import check_same_geometry
 from host.linear_readout import fit_readout
 from host.training import train
-from host.tune import tune
+from host.tune import Search, tune
 from host.verify import verify
 from tests.firmware_project import needs_compiler, needs_emulator
 from tests.link_device import build_real_process, on_pty
@@ -141,9 +141,9 @@ def test_estimator_takes_filters() -> None:
 
 def test_tuning_behind_filters_is_a_study_of_its_own(tmp_path: Path) -> None:
     source, storage = open_source("sim:bars?count=44"), str(tmp_path / "tune.journal")
-    board = get_board("mps2_an386")
-    tune(source, board, storage=storage, trials=1, objective="richness")
-    found = tune(source, board, storage=storage, trials=1, objective="richness", filters=FILTERS)
+    search = Search(source, get_board("mps2_an386"), "richness")
+    tune(search, storage=storage, trials=1)
+    found = tune(replace(search, filters=FILTERS), storage=storage, trials=1)
     assert len(found.tried) == 1 and "behind hot pixels: 2" in found.source
     assert found.tried[0].cost.ram > 2 * 34 * 34
 

@@ -10,46 +10,61 @@ import pytest
 
 from codegen.boards import load_boards
 from codegen.errors import FeastError
+from codegen.filters import Filters
 from codegen.memory import check_fit
-from codegen.model import MOST_NEURONS, Hyperparameters, Sensor, save_model
+from codegen.model import MOST_NEURONS, Hyperparameters, Sensor, Shape, save_model
 from codegen.options import Options
+from codegen.quantise import quantise
 from codegen.readout import ReadoutSize
 from host.boards.build import build
 from host.boards.fitting import fit_boards, largest_neurons
 from host.cli import execute
 from host.device import emit_for_board
 from tests.firmware_project import needs_compiler
-from tests.networks import make_model
+from tests.networks import behind, make_model, make_stack, with_readout
 
 BOARDS = load_boards()
+SENSOR = Sensor(34, 34)
 
 
 @pytest.mark.parametrize(
-    ("params", "sensor"),
+    "shape",
     [
-        (Hyperparameters(), Sensor(34, 34)),
-        (Hyperparameters(radius=3, polarity="separate", border="skip"), Sensor(128, 128)),
-        (Hyperparameters(radius=2), Sensor(346, 260)),
+        Shape(Hyperparameters(), SENSOR),
+        Shape(Hyperparameters(radius=3, polarity="separate", border="skip"), Sensor(128, 128)),
+        Shape(Hyperparameters(radius=2), Sensor(346, 260)),
     ],
 )
-def test_the_limit_is_where_emission_begins_to_refuse(params: Hyperparameters, sensor: Sensor) -> None:
-    for found in fit_boards(params, sensor):
+def test_the_limit_is_where_emission_begins_to_refuse(shape: Shape) -> None:
+    for found in fit_boards(shape):
         for options, mode in ((Options(), found.frozen), (Options(learning=True), found.learning)):
             board, most = BOARDS[found.name], mode.largest_neurons
             if most:
-                check_fit(replace(params, neurons=most), sensor, options, board)
+                check_fit(shape.changed(neurons=most), options, board)
             if most < MOST_NEURONS:
                 with pytest.raises(FeastError, match=f"too large for {found.name}"):
-                    check_fit(replace(params, neurons=most + 1), sensor, options, board)
-            assert mode.fits == (most >= params.neurons)
+                    check_fit(shape.changed(neurons=most + 1), options, board)
+            assert mode.fits == (most >= shape.params.neurons)
+
+
+def test_a_model_and_its_integers_have_one_shape() -> None:
+    """`boards --fit` asks the model, emission the integers."""
+    for model in (
+        with_readout(make_stack(make_model(neurons=3))),
+        behind(Filters(SENSOR, refractory_us=1000, downsample_shift=1)),
+    ):
+        assert model.shape == quantise(model)[0].shape
+        assert model.shape.emitted(Options()) == model.shape
+        bare = model.shape.emitted(Options(readout=False, filters=False))
+        assert bare == replace(model.unfiltered, readout=None).shape
 
 
 def test_small_parts_hold_what_they_are_meant_to() -> None:
-    found = {board.name: board for board in fit_boards(Hyperparameters(neurons=16), Sensor(34, 34))}
+    found = {board.name: board for board in fit_boards(Shape(Hyperparameters(neurons=16), SENSOR))}
     assert found["stm32vldiscovery"].frozen.fits, "8 KB of RAM"
     assert found["bbcmicrobit"].learning.fits, "16 KB of RAM"
     assert not found["stm32vldiscovery"].learning.fits
-    camera = {board.name: board for board in fit_boards(Hyperparameters(), Sensor(346, 260))}
+    camera = {board.name: board for board in fit_boards(Shape(Hyperparameters(), Sensor(346, 260)))}
     assert camera["netduinoplus2"].frozen.largest_neurons == 0, "its surface alone takes 180 KB"
     assert camera["pico"].frozen.fits
 
@@ -70,22 +85,22 @@ def test_a_lack_of_stack_is_met_by_what_cures_it(
     name: str, learning: bool, params: Hyperparameters, below: int, advice: str
 ) -> None:
     """One layer where `below`, the radius of the lower layer, is 0."""
-    lower = Hyperparameters(neurons=params.channels, radius=below) if below else None
+    lower = Shape(Hyperparameters(neurons=params.channels, radius=below), SENSOR) if below else None
     said = rf"bytes of stack, .*; fewer neurons need no less, choose {advice}$"
     with pytest.raises(FeastError, match=said):
-        check_fit(params, Sensor(34, 34), Options(learning=learning), BOARDS[name], lower)
+        check_fit(Shape(params, SENSOR, lower), Options(learning=learning), BOARDS[name])
 
 
 def test_a_lack_of_stack_that_no_model_cures_asks_for_another_board() -> None:
     bare = replace(BOARDS["lm3s6965evb"], stack_bytes=500)
     with pytest.raises(FeastError, match=r"bytes of stack, .* choose a board with more stack$"):
-        check_fit(Hyperparameters(), Sensor(34, 34), Options(), bare)
+        check_fit(Shape(Hyperparameters(), SENSOR), Options(), bare)
 
 
 def test_a_readout_that_is_too_large_by_itself_may_be_left_out() -> None:
-    board, params = BOARDS["stm32vldiscovery"], Hyperparameters(neurons=8, radius=2)
+    shape = Shape(Hyperparameters(neurons=8, radius=2), SENSOR, readout=ReadoutSize(8, 500))
     with pytest.raises(FeastError, match=r"a larger board, or leave out the readout \(--no-readout\)$"):
-        check_fit(params, Sensor(34, 34), Options(), board, readout=ReadoutSize(8, 500))
+        check_fit(shape, Options(), BOARDS["stm32vldiscovery"])
 
 
 @pytest.mark.firmware
@@ -102,7 +117,7 @@ def test_a_readout_that_is_too_large_by_itself_may_be_left_out() -> None:
 )
 def test_the_largest_that_fits_links(name: str, learning: bool, tmp_path: Path) -> None:
     board, options = BOARDS[name], Options(learning=learning)
-    most = largest_neurons(Hyperparameters(), Sensor(34, 34), options, board)
+    most = largest_neurons(Shape(Hyperparameters(), SENSOR), options, board)
     assert most >= 8
     emit_for_board(make_model(neurons=most), board, options, tmp_path / "firmware")
     built = build(board, tmp_path / "firmware")

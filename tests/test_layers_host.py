@@ -122,7 +122,7 @@ def test_receptive_field_of_a_single_feature_below_is_that_feature() -> None:
 
 def test_boards_that_fit_one_layer_may_not_fit_two(stack: Model) -> None:
     assert stack.lower is not None
-    fits = {board.name: board.frozen for board in fit_boards(stack.params, stack.sensor, stack.lower.params)}
+    fits = {board.name: board.frozen for board in fit_boards(stack.shape)}
     assert fits["mps2_an386"].fits and not fits["bbcmicrobit"].fits
     assert fits["bbcmicrobit"].largest_neurons == 0
 

@@ -10,7 +10,7 @@ import pytest
 
 from codegen.boards import Board, get_board, load_boards
 from codegen.memory import fits
-from codegen.model import Hyperparameters, Model, Sensor
+from codegen.model import Hyperparameters, Model, Sensor, Shape
 from codegen.options import Options
 from host.boards.build import build
 from host.boards.emulator import emulate
@@ -33,7 +33,7 @@ MODES = {"frozen": Options(), "learning": Options(learning=True)}
 
 def neurons_for(board: Board, options: Options) -> int:
     """Neurons of the largest network of 11x11 patches that fits, up to MOST_NEURONS; 0 if none does."""
-    return min(largest_neurons(Hyperparameters(), SENSOR, options, board), MOST_NEURONS)
+    return min(largest_neurons(Shape(Hyperparameters(), SENSOR), options, board), MOST_NEURONS)
 
 
 CASES = [
@@ -60,10 +60,10 @@ def test_the_matrix_has_every_board_in_every_mode_it_has_memory_for() -> None:
     assert {name for name, mode in CASES if mode == "frozen"} == {
         name for name, board in load_boards().items() if board.verified == "emulated"
     }
-    network = Hyperparameters(neurons=16)
-    assert fits(network, SENSOR, MODES["frozen"], get_board("stm32vldiscovery")), "8 KB of RAM"
-    assert fits(network, SENSOR, MODES["learning"], get_board("bbcmicrobit")), "16 KB of RAM"
-    assert not fits(network, SENSOR, MODES["learning"], get_board("stm32vldiscovery"))
+    network = Shape(Hyperparameters(neurons=16), SENSOR)
+    assert fits(network, MODES["frozen"], get_board("stm32vldiscovery")), "8 KB of RAM"
+    assert fits(network, MODES["learning"], get_board("bbcmicrobit")), "16 KB of RAM"
+    assert not fits(network, MODES["learning"], get_board("stm32vldiscovery"))
 
 
 @pytest.mark.parametrize(("name", "mode"), CASES)

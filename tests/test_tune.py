@@ -27,7 +27,7 @@ from host.drawing.curves import alone, front_picture, size_picture
 from host.pooling import Pooling
 from host.sizing import size_curve
 from host.training import train
-from host.tune import Front, Tried, front_from, front_values, tune
+from host.tune import Front, Search, Tried, front_from, front_values, tune
 from host.vectors import feature_vectors
 
 SOURCE = "sim:bars?count=40"
@@ -36,11 +36,9 @@ BOARD = "mps2_an386"
 
 def quick(storage: object, trials: int, seed: int = 0) -> Front:
     return tune(
-        open_source(SOURCE),
-        get_board(BOARD),
+        Search(open_source(SOURCE), get_board(BOARD), "separation"),
         storage=str(storage),
         trials=trials,
-        objective="separation",
         seed=seed,
     )
 
@@ -87,7 +85,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_does_not_fit_the_board_is_not_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host.tune, "fits", lambda params, *_, **__: params.neurons < 16)
+    monkeypatch.setattr(host.tune, "fits", lambda shape, *_: shape.params.neurons < 16)
     found = quick(tmp_path / "journal", 8)
     assert found.failed > 0
     assert all(each.params.neurons < 16 for each in found.tried)

@@ -117,7 +117,7 @@ def bench_device(
                 params = Hyperparameters(neurons=case.neurons, radius=case.radius)
                 models[size] = train(training, params).model
             options = Options(case.learning)
-            if fits(models[size].params, models[size].sensor, options, counter):
+            if fits(models[size].shape, options, counter):
                 row = _measure(counter, models[size], case, recordings, project)
                 rows.extend([row] if row else [])
             progress(done, len(wanted))

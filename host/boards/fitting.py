@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen.boards import Board, load_boards
-from codegen.filters import Filters
 from codegen.memory import budget, fits, largest_fitting
-from codegen.model import MOST_NEURONS, Hyperparameters, Sensor
+from codegen.model import MOST_NEURONS, Shape
 from codegen.options import Options
-from codegen.readout import ReadoutSize
 
 
 @dataclass(frozen=True)
@@ -35,53 +33,30 @@ class BoardFit:
     learning: ModeFit
 
 
-def largest_neurons(
-    params: Hyperparameters,
-    sensor: Sensor,
-    options: Options,
-    board: Board,
-    lower: Hyperparameters | None = None,
-    readout: ReadoutSize | None = None,
-    filters: Filters | None = None,
-) -> int:
+def largest_neurons(shape: Shape, options: Options, board: Board) -> int:
     """Most neurons a bank that fit the board and that a model may have."""
-    return min(largest_fitting(params, sensor, options, board, lower, readout, filters), MOST_NEURONS)
+    return min(largest_fitting(shape, options, board), MOST_NEURONS)
 
 
-def fit_boards(
-    params: Hyperparameters,
-    sensor: Sensor,
-    lower: Hyperparameters | None = None,
-    readout: ReadoutSize | None = None,
-    filters: Filters | None = None,
-) -> list[BoardFit]:
-    """The network of these parameters, with what there is of a layer below, a readout and filters, on every
-    board."""
+def fit_boards(shape: Shape) -> list[BoardFit]:
+    """A network on every board."""
     return [
         BoardFit(
             name=board.name,
             free_ram_bytes=board.model_ram_bytes,
             free_flash_bytes=board.model_flash_bytes,
-            frozen=_mode(params, sensor, Options(), board, lower, readout, filters),
-            learning=_mode(params, sensor, Options(learning=True), board, lower, readout, filters),
+            frozen=_mode(shape, Options(), board),
+            learning=_mode(shape, Options(learning=True), board),
         )
         for board in load_boards().values()
     ]
 
 
-def _mode(
-    params: Hyperparameters,
-    sensor: Sensor,
-    options: Options,
-    board: Board,
-    lower: Hyperparameters | None,
-    readout: ReadoutSize | None,
-    filters: Filters | None,
-) -> ModeFit:
-    need = budget(params, sensor, options, board.kernel, lower, readout, filters)
+def _mode(shape: Shape, options: Options, board: Board) -> ModeFit:
+    need = budget(shape, options, board.kernel)
     return ModeFit(
-        fits=fits(params, sensor, options, board, lower, readout, filters),
-        largest_neurons=largest_neurons(params, sensor, options, board, lower, readout, filters),
+        fits=fits(shape, options, board),
+        largest_neurons=largest_neurons(shape, options, board),
         ram_bytes=need.ram,
         flash_bytes=need.flash,
     )

@@ -55,9 +55,7 @@ def _fit(path: Path, as_json: bool) -> None:
     from host.boards.fitting import fit_boards
 
     model = load_model(path)
-    lower = model.lower.params if model.lower else None
-    size = model.readout.size if model.readout else None
-    found = fit_boards(model.params, model.sensor, lower, size, model.input_filters)
+    found = fit_boards(model.shape)
     if as_json:
         print_json({"model_id": model.model_id, "boards": [asdict(board) for board in found]})
         return

@@ -121,28 +121,18 @@ def tune(
         return 0
 
     filters = parse_filters(recordings, hot_pixels, *settings)
+    from host import tune as tuning
     from host.drawing.curves import alone, front_picture
-    from host.tune import front_values
-    from host.tune import tune as search
 
     with progress("tune: trials") as report:
-        found = search(
-            recordings,
-            get_board(board),
-            storage=storage,
-            trials=trials,
-            objective=objective,
-            seed=seed,
-            jobs=jobs,
-            filters=filters,
-            progress=report,
-        )
+        search = tuning.Search(recordings, get_board(board), objective, filters)
+        found = tuning.tune(search, storage=storage, trials=trials, seed=seed, jobs=jobs, progress=report)
     if output is not None:
-        _write(output, json.dumps(front_values(found), indent=1), alone(front_picture(found)))
+        _write(output, json.dumps(tuning.front_values(found), indent=1), alone(front_picture(found)))
     if found.interrupted:
         note(f"codegen: interrupted; {len(found.tried)} networks are kept in the storage, run again to go on")
     if as_json:
-        print_json(front_values(found))
+        print_json(tuning.front_values(found))
     else:
         print(f"{objective:<11} instructions  RAM      flash    network")
         for each in found.best:
