@@ -16,7 +16,8 @@ import numba
 import numpy as np
 
 from codegen import qformat
-from codegen.model import Hyperparameters, load_model
+from codegen.model import Hyperparameters
+from codegen.model_file import load_model
 from host.datasets import open_source
 from host.feast import FloatFeast
 from host.training import train

@@ -1,34 +1,27 @@
-"""The trained network: hyperparameters, weights, thresholds, and its file format."""
+"""The trained network: hyperparameters, shape, weights, thresholds, and the id of all it holds."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import math
-import warnings
-import zipfile
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codegen.errors import FeastError
-from codegen.filters import MOST_HOT_PIXELS, Filters, check_filters
+from codegen.filters import Filters
 from codegen.options import Options
-from codegen.readout import Readout, ReadoutSize, check_readout
+from codegen.readout import Readout, ReadoutSize
 from codegen.records import Events
 from codegen.sensor import Sensor as Sensor
 
 FORMAT_VERSION: Final = 1
+"""Of the model file, and so of the model id."""
 MOST_NEURONS: Final = 4096
 MOST_DIMS: Final = 254**2
 """Components of a context; at more, 8 bits a component no longer keep sums in 32 bits."""
-UNIT_TOLERANCE: Final = 2e-3
-"""Largest deviation of a stored weight vector's L2 norm from 1: Q15 rounding at D = 31*31 fits."""
 
 Polarity = Literal["merged", "separate", "signed"]
 Border = Literal["zero", "skip"]
@@ -188,117 +181,10 @@ class Model:
     @property
     def model_id(self) -> str:
         """sha256 (64 hex digits) over the header and the array bytes, of both layers where there are two."""
-        digest = hashlib.sha256(_header_text(self).encode())
-        for array in _arrays(self).values():
+        digest = hashlib.sha256(header_text(self).encode())
+        for array in stored_arrays(self).values():
             digest.update(array.tobytes())
         return digest.hexdigest()
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-
-
-class _ParamsSchema(_Strict):
-    neurons: Annotated[int, Field(ge=1, le=MOST_NEURONS)]
-    radius: Annotated[int, Field(ge=1, le=15)]
-    tau_us: Annotated[float, Field(gt=0, le=1e9)]
-    eta: Annotated[float, Field(ge=0, le=1)]
-    delta_i: Annotated[float, Field(ge=0, le=2)]
-    delta_e: Annotated[float, Field(ge=0, le=2)]
-    polarity: Polarity
-    border: Border
-
-
-class _SensorSchema(_Strict):
-    width: Annotated[int, Field(ge=1, le=4096)]
-    height: Annotated[int, Field(ge=1, le=4096)]
-
-
-class _FiltersSchema(_Strict):
-    camera: _SensorSchema
-    hot_pixels: Annotated[list[tuple[int, int]], Field(max_length=MOST_HOT_PIXELS)]
-    refractory_us: int
-    background_us: int
-    cell_shift: int
-    downsample_shift: int
-
-
-class _TrainingSchema(_Strict):
-    source: Annotated[str, Field(max_length=1000)]
-    recordings: Annotated[int, Field(ge=0)]
-    events: Annotated[int, Field(ge=0)]
-    epochs: Annotated[int, Field(ge=0)]
-    seed: int
-    arithmetic: Arithmetic
-    miss_rate: Annotated[float, Field(ge=0, le=1)]
-
-
-class _LowerSchema(_Strict):
-    hyperparameters: _ParamsSchema
-    training: _TrainingSchema
-
-
-class _ReadoutSchema(_Strict):
-    grid: int
-    labels: tuple[str, ...]
-
-
-class _HeaderSchema(_Strict):
-    format: Literal["feast-model"]
-    version: Literal[1]
-    units: dict[str, str]
-    hyperparameters: _ParamsSchema
-    sensor: _SensorSchema
-    training: _TrainingSchema
-    lower: _LowerSchema | None = None
-    readout: _ReadoutSchema | None = None
-    filters: _FiltersSchema | None = None
-
-
-_LAYER_ARRAYS: Final = ("weights", "thresholds")
-_UNITS: Final = {
-    "tau_us": "microseconds",
-    "thresholds": "cosine, -1 to 1",
-    "weights": "unit L2 norm, row-major patch",
-}
-
-
-def _header_text(model: Model) -> str:
-    header: dict[str, Any] = {
-        "format": "feast-model",
-        "version": FORMAT_VERSION,
-        "units": _UNITS,
-        "sensor": asdict(model.sensor),
-        **_layer_header(model),
-    }
-    if model.lower is not None:
-        header["lower"] = _layer_header(model.lower)
-    if model.readout is not None:
-        header["readout"] = {"grid": model.readout.grid, "labels": model.readout.labels}
-    if model.input_filters is not None:
-        header["filters"] = asdict(model.input_filters)
-    return json.dumps(header, sort_keys=True, allow_nan=False)
-
-
-def _layer_header(layer: Model) -> dict[str, Any]:
-    return {"hyperparameters": _stored_params(layer.params), "training": asdict(layer.training)}
-
-
-def _stored_params(params: Hyperparameters) -> dict[str, Any]:
-    stored = asdict(params)
-    del stored["channels"]
-    return stored
-
-
-def _arrays(model: Model) -> dict[str, Any]:
-    """What a model file holds beside its header, by name."""
-    layers = {"": model} | ({"lower_": model.lower} if model.lower else {})
-    arrays = {
-        prefix + name: getattr(layer, name) for prefix, layer in layers.items() for name in _LAYER_ARRAYS
-    }
-    if model.readout is not None:
-        arrays |= {"readout_weights": model.readout.weights, "readout_bias": model.readout.bias}
-    return {name: np.ascontiguousarray(array, "<f8") for name, array in arrays.items()}
 
 
 def stacked(lower: Model, params: Hyperparameters) -> Hyperparameters:
@@ -319,184 +205,52 @@ def stacked(lower: Model, params: Hyperparameters) -> Hyperparameters:
     return upper
 
 
-def check_hyperparameters(params: Hyperparameters) -> Hyperparameters:
-    """Return `params` if every field is in its range, else raise FeastError naming the field."""
-    try:
-        _ParamsSchema(**_stored_params(params))
-    except ValidationError as error:
-        raise FeastError(_first_problem(error)) from None
-    return params
+# What the model id covers, and the model file holds
+
+_UNITS: Final = {
+    "tau_us": "microseconds",
+    "thresholds": "cosine, -1 to 1",
+    "weights": "unit L2 norm, row-major patch",
+}
 
 
-def save_model(model: Model, path: Path) -> None:
-    """Write the model file; an existing file is replaced in one step or not at all.
-
-    Raises FeastError if the folder cannot be written.
-    """
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        header=np.frombuffer(_header_text(model).encode(), np.uint8),
-        sha256=np.frombuffer(bytes.fromhex(model.model_id), np.uint8),
-        **_arrays(model),
-    )
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(buffer.getvalue())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise FeastError(f"{path}: cannot write the model: {error.strerror or error}") from None
+def header_text(model: Model) -> str:
+    """All that a model holds beside its arrays, as JSON."""
+    header: dict[str, Any] = {
+        "format": "feast-model",
+        "version": FORMAT_VERSION,
+        "units": _UNITS,
+        "sensor": asdict(model.sensor),
+        **_layer_header(model),
+    }
+    if model.lower is not None:
+        header["lower"] = _layer_header(model.lower)
+    if model.readout is not None:
+        header["readout"] = {"grid": model.readout.grid, "labels": model.readout.labels}
+    if model.input_filters is not None:
+        header["filters"] = asdict(model.input_filters)
+    return json.dumps(header, sort_keys=True, allow_nan=False)
 
 
-def load_model(path: Path) -> Model:
-    """Read and validate a model file.
-
-    Raises FeastError if it is missing, is no model file, has a field out of range, or does not
-    match its own checksum.
-    """
-    arrays = _read_arrays(path)
-    try:
-        text = arrays["header"].tobytes().decode()
-        header = _HeaderSchema.model_validate_json(text)
-    except ValidationError as error:
-        raise FeastError(f"{path}: model header: {_first_problem(error)}") from None
-    except UnicodeDecodeError:
-        raise FeastError(f"{path}: model header is not UTF-8 text") from None
-    sensor = Sensor(**header.sensor.model_dump())
-    if (header.lower is not None) != ("lower_weights" in arrays):
-        raise FeastError(f"{path}: header and arrays disagree about a lower layer")
-    lower = None if header.lower is None else _layer(header.lower, sensor, arrays, "lower_")
-    model = _layer(header, sensor, arrays, "")
-    if (filters := _load_filters(header.filters, sensor, path)) is not None:
-        model, lower = (
-            (replace(model, filters=filters), None)
-            if lower is None
-            else (model, replace(lower, filters=filters))
-        )
-    if lower is not None:
-        try:
-            params = stacked(lower, model.params)
-        except FeastError as error:
-            raise FeastError(f"{path}: {error}") from None
-        model = replace(model, params=params, lower=lower)
-        _check_arrays(lower, path, "lower ")
-    _check_arrays(model, path)
-    model = replace(model, readout=_readout(header.readout, arrays, model.params.features, path))
-    if bytes.fromhex(model.model_id) != arrays["sha256"].tobytes():
-        raise FeastError(f"{path}: checksum does not match the content: the file is damaged")
-    return model
+def _layer_header(layer: Model) -> dict[str, Any]:
+    return {"hyperparameters": stored_params(layer.params), "training": asdict(layer.training)}
 
 
-def _load_filters(stored: _FiltersSchema | None, sensor: Sensor, path: Path) -> Filters | None:
-    if stored is None:
-        return None
-    values = stored.model_dump()
-    camera, hot = Sensor(**values.pop("camera")), tuple(values.pop("hot_pixels"))
-    try:
-        filters = check_filters(Filters(camera, hot, **values))
-    except FeastError as error:
-        raise FeastError(f"{path}: model header: {error}") from None
-    if filters.sensor != sensor:
-        raise FeastError(f"{path}: the filters give a {filters.sensor} sensor, the network has {sensor}")
-    return filters
+def stored_params(params: Hyperparameters) -> dict[str, Any]:
+    """Those that do not follow from the lower layer, by name."""
+    stored = asdict(params)
+    del stored["channels"]
+    return stored
 
 
-def _layer(
-    header: _HeaderSchema | _LowerSchema, sensor: Sensor, arrays: dict[str, npt.NDArray[Any]], prefix: str
-) -> Model:
-    return Model(
-        params=Hyperparameters(**header.hyperparameters.model_dump()),
-        sensor=sensor,
-        weights=arrays[prefix + "weights"].astype(np.float64),
-        thresholds=arrays[prefix + "thresholds"].astype(np.float64),
-        training=Training(**header.training.model_dump()),
-    )
-
-
-def _readout(
-    header: _ReadoutSchema | None, arrays: dict[str, npt.NDArray[Any]], features: int, path: Path
-) -> Readout | None:
-    if (header is not None) != ("readout_weights" in arrays):
-        raise FeastError(f"{path}: header and arrays disagree about a readout")
-    if header is None:
-        return None
-    weights, bias = (arrays[name].astype(np.float64) for name in ("readout_weights", "readout_bias"))
-    try:
-        return check_readout(Readout(header.grid, header.labels, weights, bias), features)
-    except FeastError as error:
-        raise FeastError(f"{path}: {error}") from None
-
-
-_OPTIONAL_ARRAYS: Final = (("lower_weights", "lower_thresholds"), ("readout_weights", "readout_bias"))
-
-
-def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    expected = {"header": "|u1", "sha256": "|u1", "weights": "<f8", "thresholds": "<f8"}
-    try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            path.open("rb") as file,
-            np.load(file, allow_pickle=False) as archive,
-        ):
-            found = set(archive.files) if isinstance(archive, np.lib.npyio.NpzFile) else set()
-            for names in _OPTIONAL_ARRAYS:
-                expected |= dict.fromkeys(names, "<f8") if found.issuperset(names) else {}
-            if found != set(expected):
-                raise FeastError(f"{path}: not a model file (expected the arrays {sorted(expected)})")
-            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.zip.infolist()):
-                raise FeastError(f"{path}: not a model file (its arrays are compressed)")
-            for name in expected:
-                _check_claim(archive.zip, f"{name}.npy")
-            arrays = {name: archive[name] for name in expected}
-    except FeastError:
-        raise
-    except FileNotFoundError:
-        raise FeastError(f"{path}: no such model file") from None
-    except Exception as error:  # numpy and zipfile raise some twenty types over damaged files
-        if isinstance(error, ValueError):  # numpy takes it for a pickle, and advises to load it
-            raise FeastError(f"{path}: not a model file, expected the .npz of `codegen train`") from None
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FeastError(f"{path}: not a readable model file ({reason})") from None
-    for name, dtype in expected.items():
-        got = arrays[name].dtype.str if isinstance(arrays[name], np.ndarray) else "damaged"
-        if got != dtype:
-            raise FeastError(f"{path}: array {name} is {got}, expected {dtype}")
-    return arrays
-
-
-def _check_claim(archive: zipfile.ZipFile, name: str) -> None:
-    """Raise ValueError if an array claims more than its member of the file holds: numpy would reserve it."""
-    with archive.open(name) as member:
-        version = np.lib.format.read_magic(member)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, _, dtype = read[version](member)
-    if math.prod(shape) * dtype.itemsize > archive.getinfo(name).file_size:
-        raise ValueError(f"{name}: of shape {shape}")
-
-
-def _check_arrays(model: Model, path: Path, layer: str = "") -> None:
-    features, dims = model.params.features, model.params.dims
-    for name, shape in (("weights", (features, dims)), ("thresholds", (features,))):
-        array = getattr(model, name)
-        if array.shape != shape:
-            raise FeastError(f"{path}: {layer}{name} have shape {array.shape}, expected {shape}")
-        if not np.isfinite(array).all():
-            raise FeastError(f"{path}: {layer}{name} hold a value that is not finite")
-    with np.errstate(over="ignore"):
-        norms = np.linalg.norm(model.weights, axis=1)
-    worst = int(np.argmax(np.abs(norms - 1.0)))
-    if abs(norms[worst] - 1.0) > UNIT_TOLERANCE:
-        raise FeastError(
-            f"{path}: {layer}weights of feature {worst} have norm {norms[worst]:.6g}, "
-            f"expected 1 within {UNIT_TOLERANCE}"
-        )
-    if np.abs(model.thresholds).max() > 1.0:
-        raise FeastError(f"{path}: a {layer}threshold lies outside [-1, 1]")
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "header"
-    got = "" if problem["type"] == "missing" else f", got {problem.get('input')!r}"
-    return f"{where}: {problem['msg'].lower()}{got}"[:300]
+def stored_arrays(model: Model) -> dict[str, Any]:
+    """All that a model holds beside its header: float64 arrays by name."""
+    layers = {"": model} | ({"lower_": model.lower} if model.lower else {})
+    arrays = {
+        prefix + name: getattr(layer, name)
+        for prefix, layer in layers.items()
+        for name in ("weights", "thresholds")
+    }
+    if model.readout is not None:
+        arrays |= {"readout_weights": model.readout.weights, "readout_bias": model.readout.bias}
+    return {name: np.ascontiguousarray(array, "<f8") for name, array in arrays.items()}

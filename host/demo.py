@@ -14,7 +14,8 @@ from typing import Final
 from codegen.boards import get_board
 from codegen.emit import write
 from codegen.errors import FeastError
-from codegen.model import Hyperparameters, Model, save_model
+from codegen.model import Hyperparameters, Model
+from codegen.model_file import save_model
 from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import quantise

@@ -24,17 +24,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from codegen.errors import FeastError
 from codegen.filters import Filters
-from codegen.model import (
-    Border,
-    Hyperparameters,
-    Model,
-    Polarity,
-    Sensor,
-    Training,
-    check_hyperparameters,
-    load_model,
-    save_model,
-)
+from codegen.model import Border, Hyperparameters, Model, Polarity, Sensor, Training
+from codegen.model_file import load_model, save_model
+from codegen.model_schema import check_hyperparameters
 from codegen.records import EVENT_DTYPE, MISS, Events, Results
 from host.events import EventStream, check_events
 from host.feast import FloatFeast, initial_model

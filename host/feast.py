@@ -11,7 +11,8 @@ import numpy as np
 from codegen.errors import FeastError
 from codegen.event_filter import PASSED, EventFilter
 from codegen.filters import Filters
-from codegen.model import Hyperparameters, Model, Sensor, Training, check_hyperparameters, stacked
+from codegen.model import Hyperparameters, Model, Sensor, Training, stacked
+from codegen.model_schema import check_hyperparameters
 from codegen.options import Select
 from codegen.records import BACKWARDS, FILTERED, OUTSIDE, RESULT_DTYPE, Events, Results, feature_events
 from host.engines.feast_loop import Float64Array, Rule

@@ -9,7 +9,8 @@ import numpy as np
 
 from codegen import qformat, wire
 from codegen.errors import FeastError
-from codegen.model import UNIT_TOLERANCE, Hyperparameters, Model
+from codegen.model import Hyperparameters, Model
+from codegen.model_file import UNIT_TOLERANCE
 from codegen.quantise import initial_words, quantise
 from host.hello import Hello
 from host.questions import Words

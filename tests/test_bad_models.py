@@ -23,7 +23,8 @@ import pytest
 from codegen import qformat, wire
 from codegen.errors import FeastError
 from codegen.filters import Filters
-from codegen.model import Model, Sensor, load_model, save_model
+from codegen.model import Model, Sensor
+from codegen.model_file import load_model, save_model
 from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import INITIAL_DITHER, learned_words, quantise

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 from codegen.errors import FeastError
-from codegen.model import load_model
+from codegen.model_file import load_model
 from host import Feast, HistogramClassifier
 from host.classifiers import RandomLayer, accuracy, confusion, predictions, ridge_accuracies
 from host.datasets import open_source

@@ -13,7 +13,8 @@ from codegen.boards import get_board
 from codegen.emit import write
 from codegen.errors import FeastError
 from codegen.filters import Filters
-from codegen.model import Hyperparameters, Sensor, load_model, save_model
+from codegen.model import Hyperparameters, Sensor
+from codegen.model_file import load_model, save_model
 from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import quantise

@@ -12,7 +12,8 @@ from codegen.boards import load_boards
 from codegen.errors import FeastError
 from codegen.filters import Filters
 from codegen.memory import check_fit
-from codegen.model import MOST_NEURONS, Hyperparameters, Sensor, Shape, save_model
+from codegen.model import MOST_NEURONS, Hyperparameters, Sensor, Shape
+from codegen.model_file import save_model
 from codegen.options import Options
 from codegen.quantise import quantise
 from codegen.readout import ReadoutSize

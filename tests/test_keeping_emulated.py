@@ -15,7 +15,8 @@ import pytest
 
 from codegen import wire
 from codegen.boards import get_board
-from codegen.model import Model, save_model
+from codegen.model import Model
+from codegen.model_file import save_model
 from codegen.options import Options
 from host.boards.build import build
 from host.boards.emulator import Emulator, emulate

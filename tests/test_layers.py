@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from codegen.boards import Kernel, get_board
 from codegen.errors import FeastError
-from codegen.model import Model, Sensor, load_model, save_model, stacked
+from codegen.model import Model, Sensor, stacked
+from codegen.model_file import load_model, save_model
 from codegen.native import NativeFeast, build_native
 from codegen.options import Options
 from codegen.plan import make_plan

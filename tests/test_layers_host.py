@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from codegen.boards import get_board
 from codegen.errors import FeastError
 from codegen.filters import Filters
-from codegen.model import Hyperparameters, Model, Sensor, load_model, save_model
+from codegen.model import Hyperparameters, Model, Sensor
+from codegen.model_file import load_model, save_model
 from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import quantise

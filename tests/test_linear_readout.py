@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from codegen.errors import FeastError
-from codegen.model import Hyperparameters, Sensor, load_model, save_model
+from codegen.model import Hyperparameters, Sensor
+from codegen.model_file import load_model, save_model
 from codegen.native import build_native
 from codegen.options import Options
 from codegen.plan import make_plan

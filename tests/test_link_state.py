@@ -15,7 +15,8 @@ from cobs import cobs
 
 from codegen import wire
 from codegen.errors import FeastError
-from codegen.model import Model, load_model, save_model
+from codegen.model import Model
+from codegen.model_file import load_model, save_model
 from codegen.options import Options
 from codegen.quantise import quantise
 from codegen.twin import Twin

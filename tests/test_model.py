@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from codegen.errors import FeastError
 from codegen.filters import Filters
-from codegen.model import Hyperparameters, Sensor, check_hyperparameters, load_model, save_model
+from codegen.model import Hyperparameters, Sensor
+from codegen.model_file import load_model, save_model
+from codegen.model_schema import check_hyperparameters
 from host.feast import initial_model
 from tests.networks import behind, make_model, with_readout
 

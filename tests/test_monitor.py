@@ -20,7 +20,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as websocket
 
-from codegen.model import Model, Sensor, load_model
+from codegen.model import Model, Sensor
+from codegen.model_file import load_model
 from codegen.options import Options
 from codegen.quantise import quantise
 from codegen.twin import Twin

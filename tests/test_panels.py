@@ -10,7 +10,8 @@ import pytest
 
 from codegen.cost import DeviceCost
 from codegen.errors import FeastError
-from codegen.model import Hyperparameters, Model, save_model
+from codegen.model import Hyperparameters, Model
+from codegen.model_file import save_model
 from host.cli import execute
 from host.datasets import Source, open_source
 from host.drawing.panels import front_panel, noise_panel, readout_panels

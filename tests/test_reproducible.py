@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from codegen.model import Sensor, save_model
+from codegen.model import Sensor
+from codegen.model_file import save_model
 from tests.networks import make_model
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,7 +19,8 @@ import pytest
 
 from codegen import wire
 from codegen.errors import FeastError
-from codegen.model import Model, Sensor, load_model, save_model
+from codegen.model import Model, Sensor
+from codegen.model_file import load_model, save_model
 from codegen.options import Options
 from codegen.quantise import quantise
 from codegen.twin import Twin

@@ -51,7 +51,7 @@ def boards(
 
 
 def _fit(path: Path, as_json: bool) -> None:
-    from codegen.model import load_model
+    from codegen.model_file import load_model
     from host.boards.fitting import fit_boards
 
     model = load_model(path)

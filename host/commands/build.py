@@ -53,7 +53,7 @@ def build(
     """
     from codegen.boards import get_board
     from codegen.errors import FeastError
-    from codegen.model import load_model
+    from codegen.model_file import load_model
     from codegen.options import Options
     from host.boards.build import build as build_firmware
     from host.device import emit_for_board

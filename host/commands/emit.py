@@ -46,7 +46,7 @@ def emit(
     """
     from codegen.boards import get_board
     from codegen.emit import write
-    from codegen.model import load_model
+    from codegen.model_file import load_model
     from codegen.options import Options
     from codegen.plan import make_plan
     from codegen.quantise import quantise

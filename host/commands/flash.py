@@ -75,7 +75,7 @@ def flash(
     """
     from codegen.boards import get_board
     from codegen.errors import FeastError
-    from codegen.model import load_model
+    from codegen.model_file import load_model
     from codegen.options import Options
     from host.boards.build import build, firmware_path
     from host.boards.flashing import flash as write_flash

@@ -57,7 +57,7 @@ def monitor(
 
     Example: codegen monitor --port qemu:mps2_an386 --model model.npz sim:digits --learning
     """
-    from codegen.model import load_model
+    from codegen.model_file import load_model
     from codegen.options import Options
     from host.endpoints import device_at
     from host.feeds import live_feed, recorded_feeds

@@ -44,7 +44,7 @@ def report(
 
     Example: codegen report model.npz sim:digits -o report.html
     """
-    from codegen.model import load_model
+    from codegen.model_file import load_model
     from host.datasets import open_source
     from host.drawing.panels import front_panel
     from host.report import write_report

@@ -58,7 +58,7 @@ def run(
     Example: codegen run --board mps2_an386 model.npz 'sim:digits?count=2'
     """
     from codegen.boards import get_board
-    from codegen.model import load_model
+    from codegen.model_file import load_model
     from codegen.options import Options
     from host.datasets import open_source
     from host.device import run_on_board

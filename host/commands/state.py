@@ -48,7 +48,7 @@ def state(
 
     Example: codegen state --port /dev/ttyACM0 --model model.npz --download learned.npz
     """
-    from codegen.model import load_model, save_model
+    from codegen.model_file import load_model, save_model
     from codegen.options import Options
     from host.endpoints import device_at
     from host.learned import check_same_geometry, model_of, words_of

@@ -98,7 +98,7 @@ def stream(
 
     Example: codegen stream --port qemu:mps2_an386 --model model.npz 'sim:digits?count=5' --speed real
     """
-    from codegen.model import load_model
+    from codegen.model_file import load_model
     from codegen.options import Options
     from host.endpoints import device_at, require_state
     from host.feeds import live_feed, recorded_feeds

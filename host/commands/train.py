@@ -105,7 +105,9 @@ def train(
     """
     from dataclasses import asdict
 
-    from codegen.model import check_hyperparameters, load_model, save_model, stacked
+    from codegen.model import stacked
+    from codegen.model_file import load_model, save_model
+    from codegen.model_schema import check_hyperparameters
     from host.convergence import settled
     from host.datasets import open_source
     from host.linear_readout import GRID, check_readable, fit_readout

@@ -52,7 +52,7 @@ def verify(
     Example: codegen verify model.npz sim:digits
     """
     from codegen.boards import get_board
-    from codegen.model import load_model
+    from codegen.model_file import load_model
     from host.datasets import open_source
     from host.verify import verify as compare
 

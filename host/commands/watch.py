@@ -40,7 +40,7 @@ def watch(
 
     Example: codegen watch model.npz 'sim:digits?seed=1&count=400' sim:bars
     """
-    from codegen.model import load_model
+    from codegen.model_file import load_model
     from host.datasets import open_source
     from host.training import training_part
     from host.watch import watch as look

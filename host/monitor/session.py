@@ -18,7 +18,8 @@ from typing import Any, Final
 import numpy as np
 
 from codegen.errors import FeastError
-from codegen.model import Model, save_model
+from codegen.model import Model
+from codegen.model_file import save_model
 from codegen.readout import name_of
 from codegen.records import Events
 from codegen.snapshot import score_words

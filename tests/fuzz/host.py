@@ -32,7 +32,8 @@ from pathlib import Path
 from typing import Final
 
 from codegen.errors import FeastError
-from codegen.model import Sensor, load_model, save_model
+from codegen.model import Sensor
+from codegen.model_file import load_model, save_model
 from codegen.quantise import quantise
 from codegen.records import EVENT_DTYPE
 from host.readers import open_recording
