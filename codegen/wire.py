@@ -1,19 +1,18 @@
-"""The link protocol, described once: messages, field layouts, ids, limits and digests.
+"""The link protocol, described once: messages with their fields, flags, error codes, limits and digests.
 
 The emitted header (templates/feast_wire.h.j2), the host's codec and the tables of docs/protocol.md are all
-made from this module. Everything on the wire is little-endian and packed without gaps.
+made from this module. How fields are packed: codegen.wire_message.
 """
 
 from __future__ import annotations
 
-import struct
 import zlib
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from codegen.wire_message import Code, Field, Message
 
 VERSION: Final = 3
 """Raised by any change of a layout or a meaning; host and device must hold the same number."""
@@ -28,81 +27,7 @@ NO_LABEL: Final = 0xFFFF
 MAX_EVENT_BYTES: Final = 9
 """Five bytes of time step and polarity, two of each wide coordinate."""
 
-Kind = Literal["u8", "u16", "u32", "u64", "id8"]
-_FORMATS: Final[dict[Kind, str]] = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "id8": "8s"}
-
-
-@dataclass(frozen=True)
-class Field:
-    """One number of a message; `id8` is eight bytes in the order they are written."""
-
-    name: str
-    kind: Kind
-    meaning: str
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes on the wire."""
-        return struct.calcsize("<" + _FORMATS[self.kind])
-
-
-HEADER: Final = (
-    Field("type", "u8", "message id"),
-    Field("run", "u8", "run the frame belongs to, 1 to 255; 0 while there is none"),
-    Field("sequence", "u16", "number of this transmission, counting up each way, never used again"),
-    Field("received", "u32", "how far the sender has the other's stream: events accepted, results received"),
-)
 _ACK: Final = Field("ack", "u16", "sequence number of the last intact frame from the host")
-
-
-@dataclass(frozen=True)
-class Message:
-    """One kind of frame: the header, its own fields, and perhaps a tail of variable length."""
-
-    name: str
-    code: int
-    sender: Literal["host", "device"]
-    meaning: str
-    own_fields: tuple[Field, ...] = ()
-    tail: str = ""
-
-    @cached_property
-    def fields(self) -> tuple[Field, ...]:
-        """All fields in wire order, header first."""
-        return HEADER + self.own_fields
-
-    @cached_property
-    def layout(self) -> struct.Struct:
-        """Layout of the fixed part."""
-        return struct.Struct("<" + "".join(_FORMATS[field.kind] for field in self.fields))
-
-    @cached_property
-    def offsets(self) -> tuple[int, ...]:
-        """Byte offset of each field."""
-        ends = np.cumsum([field.size_bytes for field in self.fields]).tolist()
-        return (0, *ends[:-1])
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of the fixed part, without tail and CRC."""
-        return self.layout.size
-
-    def pack(self, tail: bytes = b"", **values: Any) -> bytes:
-        """Frame body (without CRC) from header and own fields by name; `type` is filled in.
-
-        >>> POLL.pack(run=1, sequence=2, received=3).hex()
-        '0401020003000000'
-        """
-        values["type"] = self.code
-        return self.layout.pack(*(values.pop(field.name) for field in self.fields)) + tail
-
-    def unpack(self, body: bytes) -> tuple[dict[str, Any], bytes]:
-        """Fields by name, and the tail. Raises ValueError if the length does not suit the message."""
-        if len(body) < self.size_bytes or (len(body) > self.size_bytes and not self.tail):
-            raise ValueError(f"{self.name}: {len(body)} bytes, expected {self.size_bytes}")
-        values = self.layout.unpack_from(body)
-        return {f.name: v for f, v in zip(self.fields, values, strict=True)}, body[self.size_bytes :]
-
 
 COUNTERS: Final = (
     ("frames", "intact frames taken from the host"),
@@ -356,15 +281,6 @@ MESSAGES: Final = (
     ERROR,
 )
 BY_CODE: Final = {message.code: message for message in MESSAGES}
-
-
-@dataclass(frozen=True)
-class Code:
-    """A named number of the protocol: a flag or an error code."""
-
-    name: str
-    value: int
-    meaning: str
 
 
 FLAG_LEARNING: Final = Code("FLAG_LEARNING", 1, "built with learning")

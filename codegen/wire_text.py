@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen import wire
+from codegen.wire_message import HEADER, Code, Field, Message
 
 _ERRORS = (
     f"Error codes. Below {wire.FIRST_REFUSAL}: a loss, mended by the host. From there on: the run is over."
@@ -34,7 +35,7 @@ def template_values() -> dict[str, object]:
         "wire_version": wire.VERSION,
         "wire_sections": (
             _limits(),
-            Section("Header of every frame.", _offsets("HEADER", wire.HEADER, 0)),
+            Section("Header of every frame.", _offsets("HEADER", HEADER, 0)),
             *map(_message, wire.MESSAGES),
             Section("Flags of HELLO_REPLY and START.", tuple(map(_code, wire.FLAGS))),
             Section(_ERRORS, tuple(map(_code, wire.ERRORS))),
@@ -54,8 +55,8 @@ def _limits() -> Section:
     return Section("Version and limits.", constants)
 
 
-def _message(message: wire.Message) -> Section:
-    start = sum(field.size_bytes for field in wire.HEADER)
+def _message(message: Message) -> Section:
+    start = sum(field.size_bytes for field in HEADER)
     tail = f" Then {message.tail}." if message.tail else ""
     return Section(
         f"{message.name}, sent by the {message.sender}. {message.meaning}{tail}",
@@ -67,7 +68,7 @@ def _message(message: wire.Message) -> Section:
     )
 
 
-def _offsets(prefix: str, fields: tuple[wire.Field, ...], start: int) -> tuple[Constant, ...]:
+def _offsets(prefix: str, fields: tuple[Field, ...], start: int) -> tuple[Constant, ...]:
     constants = []
     for field in fields:
         comment = f"{field.kind}: {field.meaning}"
@@ -78,7 +79,7 @@ def _offsets(prefix: str, fields: tuple[wire.Field, ...], start: int) -> tuple[C
     return tuple(constants)
 
 
-def _code(code: wire.Code) -> Constant:
+def _code(code: Code) -> Constant:
     return Constant(code.name, f"{code.value}u", code.meaning)
 
 
@@ -93,8 +94,8 @@ def _counters() -> Section:
 
 def markdown() -> str:
     """Tables of all messages, flags and error codes, for docs/protocol.md."""
-    parts = ["### Header of every frame", _field_table(wire.HEADER, 0)]
-    start = sum(field.size_bytes for field in wire.HEADER)
+    parts = ["### Header of every frame", _field_table(HEADER, 0)]
+    start = sum(field.size_bytes for field in HEADER)
     for message in wire.MESSAGES:
         receiver = "device" if message.sender == "host" else "host"
         parts.append(f"### {message.name} (0x{message.code:02X}), {message.sender} → {receiver}")
@@ -108,7 +109,7 @@ def markdown() -> str:
     return "\n\n".join(parts)
 
 
-def _field_table(fields: tuple[wire.Field, ...], start: int, tail: str = "") -> str:
+def _field_table(fields: tuple[Field, ...], start: int, tail: str = "") -> str:
     lines = ["| offset | type | field | meaning |", "|---|---|---|---|"]
     for field in fields:
         lines.append(f"| {start} | {field.kind} | `{field.name}` | {field.meaning} |")
@@ -119,7 +120,7 @@ def _field_table(fields: tuple[wire.Field, ...], start: int, tail: str = "") -> 
     return "\n".join(lines)
 
 
-def _code_table(codes: tuple[wire.Code, ...]) -> str:
+def _code_table(codes: tuple[Code, ...]) -> str:
     lines = ["| value | name | meaning |", "|---|---|---|"]
     lines += [f"| {code.value} | `{code.name}` | {code.meaning} |" for code in codes]
     return "\n".join(lines)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from codegen import wire
 from codegen.errors import FeastError
 from codegen.records import Events, Results
+from codegen.wire_message import Message
 from host.framing import SEQUENCE_MODULUS, Frame, Sender, encoded_bound
 from host.hello import Hello
 from host.packing import PackedEvents, pack_events, unpack_results
@@ -202,7 +203,7 @@ class RunExchange:
             self._ran_dry = True
         return not self._ran_dry
 
-    def _encode(self, message: wire.Message, tail: bytes = b"", **fields: int) -> bytes:
+    def _encode(self, message: Message, tail: bytes = b"", **fields: int) -> bytes:
         sequence = self._sender.next_sequence
         received = self.results % _INDEX_MODULUS
         frame = self._sender.encode(message, tail, run=self._run, received=received, **fields)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from cobs import cobs
 
 from codegen import wire
+from codegen.wire_message import Message
 
 MAX_BODY_BYTES: Final = 65535
 SEQUENCE_MODULUS: Final = 1 << 16
@@ -98,7 +99,7 @@ class FrameDecoder:
 class Frame:
     """A received message: its kind, its fields by name (header included) and its tail."""
 
-    message: wire.Message
+    message: Message
     fields: dict[str, Any]
     tail: bytes
 
@@ -114,7 +115,7 @@ class Sender:
         """Sequence number of the next frame."""
         return self._next
 
-    def encode(self, message: wire.Message, tail: bytes = b"", **fields: Any) -> bytes:
+    def encode(self, message: Message, tail: bytes = b"", **fields: Any) -> bytes:
         """Wire bytes of the next frame; `fields` are run, received and the message's own."""
         body = message.pack(tail, sequence=self._next, **fields)
         self._next = (self._next + 1) % SEQUENCE_MODULUS
@@ -162,7 +163,7 @@ class Receiver:
         self._counters["frames"] += 1
         return Frame(message, fields, tail)
 
-    def _take_sequence(self, message: wire.Message, sequence: int) -> bool:
+    def _take_sequence(self, message: Message, sequence: int) -> bool:
         if self._expected is None or message.code in self._RESYNC:
             self._expected = sequence
         missing = (sequence - self._expected) % SEQUENCE_MODULUS

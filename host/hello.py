@@ -9,6 +9,7 @@ from typing import Any, Final
 from codegen import wire
 from codegen.errors import FeastError
 from codegen.model import Sensor
+from codegen.wire_message import Code
 
 _SAME: Final = (
     *("state_id", "state_words", "snapshot_words", "neurons", "radius", "banks", "classes", "downsample"),
@@ -76,7 +77,7 @@ class Hello:
     def from_fields(fields: Mapping[str, Any]) -> Hello:
         """From the fields of a HELLO_REPLY of this protocol version."""
 
-        def has(flag: wire.Code) -> bool:
+        def has(flag: Code) -> bool:
             return bool(fields["flags"] & flag.value)
 
         fault = ""

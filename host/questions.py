@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from codegen import wire
 from codegen.errors import FeastError
+from codegen.wire_message import HEADER, Message
 from host.exchange import NO_LEARNING, Patience, is_after, refusal_text
 from host.framing import Frame, Receiver, Sender
 from host.hello import Hello
@@ -150,7 +151,7 @@ class Questions:
     def counters(self) -> Counter[str]:
         """Ticks, stack and counters of the run so far; names as in `codegen.wire.COUNTERS_REPLY`."""
         fields = self._answer(wire.COUNTERS_NOW, wire.COUNTERS_REPLY)
-        header = {field.name for field in wire.HEADER}
+        header = {field.name for field in HEADER}
         return Counter({name: n for name, n in fields.items() if name not in header and name != "ack"})
 
     def read(self, first: int, count: int) -> Words:
@@ -204,9 +205,7 @@ class Questions:
             raise FeastError(_NO_MEMORY)
         return int(self._answer(wire.KEEP, wire.STATE_ID)["kept"])
 
-    def _answer(
-        self, question: wire.Message, answer: wire.Message, tail: bytes = b"", **fields: int
-    ) -> dict[str, Any]:
+    def _answer(self, question: Message, answer: Message, tail: bytes = b"", **fields: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
 
         def take(frame: Frame) -> bool:
@@ -219,7 +218,7 @@ class Questions:
 
     def _ask(
         self,
-        question: wire.Message,
+        question: Message,
         take: Callable[[Frame], bool],
         fields: Callable[[], dict[str, int]],
         tail: bytes = b"",

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from codegen import wire
 from codegen.errors import FeastError
 from codegen.records import RESULT_DTYPE, Events, Results
+from codegen.wire_message import Code, Message
 from host.exchange import Patience, RunExchange
 from host.framing import Frame, FrameDecoder, Receiver, Sender, encode_frame
 from host.hello import Hello
@@ -77,7 +78,7 @@ class Host:
         self.run_number = self.hello.last_run
 
     def ask(
-        self, message: wire.Message, tail: bytes = b"", run: int = 0, received: int = 0, **f: Any
+        self, message: Message, tail: bytes = b"", run: int = 0, received: int = 0, **f: Any
     ) -> list[Frame]:
         frame = self.sender.encode(message, tail, run=run, received=received, **f)
         return self.receiver.feed(self.device.exchange(frame))
@@ -361,7 +362,7 @@ class TestRefusals:
         ],
     )
     def test_the_device_says_what_is_wrong(
-        self, tiny: FakeDevice, message: wire.Message, tail: bytes, fields: dict[str, int], code: wire.Code
+        self, tiny: FakeDevice, message: Message, tail: bytes, fields: dict[str, int], code: Code
     ) -> None:
         tiny.boot()
         host = Host(tiny)

@@ -20,6 +20,7 @@ from codegen.model_file import load_model, save_model
 from codegen.options import Options
 from codegen.quantise import quantise
 from codegen.twin import Twin
+from codegen.wire_message import Message
 from host.exchange import Patience
 from host.framing import Receiver, Sender, encode_frame
 from host.learned import check_same_geometry, model_of, words_of
@@ -71,7 +72,7 @@ def losing(seed: int, rate: float) -> Callable[[bytes], bytes]:
     return line
 
 
-def tailed(message: wire.Message, change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+def tailed(message: Message, change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
     """A line behind a broken firmware: its tails of one message are others, in intact frames."""
 
     def line(data: bytes) -> bytes:
@@ -159,7 +160,7 @@ class TestSignals:
         self, build: Callable[..., FakeDevice], change: Callable[[bytes], bytes]
     ) -> None:
         device = build(FEAST_CLASSES="3u")
-        questions: dict[wire.Message, Callable[[Link], Any]] = {
+        questions: dict[Message, Callable[[Link], Any]] = {
             wire.SIGNALS_REPLY: Link.signals,
             wire.SCORES_REPLY: Link.scores,
             wire.STATE: lambda link: link.read_state(0, 4),
@@ -213,7 +214,7 @@ class TestUpload:
         device.boot()
         sender, receiver = Sender(), Receiver()
 
-        def ask(message: wire.Message, tail: bytes = b"", run: int = 0, **fields: int) -> dict[str, Any]:
+        def ask(message: Message, tail: bytes = b"", run: int = 0, **fields: int) -> dict[str, Any]:
             frame = sender.encode(message, tail, run=run, received=0, **fields)
             return receiver.feed(device.exchange(frame))[0].fields
 
@@ -240,7 +241,7 @@ class TestUpload:
         ],
     )
     def test_words_that_there_are_not(
-        self, device: FakeDevice, message: wire.Message, tail: bytes, fields: dict[str, int]
+        self, device: FakeDevice, message: Message, tail: bytes, fields: dict[str, int]
     ) -> None:
         device.boot()
         sender, receiver = Sender(), Receiver()

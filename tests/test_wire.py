@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen import wire, wire_text
+from codegen.wire_message import HEADER, Message
 from tests.link_device import wire_header
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "protocol.md"
@@ -24,7 +25,7 @@ LAYOUTS = {1: "e9770c08aa8673cd", 2: "36334136af4e9f3f", 3: "6c228fd1573fb170"}
 LIMITS = {"u8": 2**8, "u16": 2**16, "u32": 2**32, "u64": 2**64}
 
 
-def values_of(message: wire.Message) -> st.SearchStrategy[dict[str, Any]]:
+def values_of(message: Message) -> st.SearchStrategy[dict[str, Any]]:
     fields = [field for field in message.fields if field.name != "type"]
     number = {f.name: st.integers(0, LIMITS[f.kind] - 1) for f in fields if f.kind != "id8"}
     return st.fixed_dictionaries(
@@ -37,7 +38,7 @@ def test_examples_in_docstrings() -> None:
 
 
 @given(st.sampled_from(wire.MESSAGES), st.data())
-def test_packing_and_unpacking_agree(message: wire.Message, data: st.DataObject) -> None:
+def test_packing_and_unpacking_agree(message: Message, data: st.DataObject) -> None:
     values = data.draw(values_of(message))
     tail = data.draw(st.binary(max_size=20)) if message.tail else b""
     body = message.pack(tail, **values)
@@ -46,7 +47,7 @@ def test_packing_and_unpacking_agree(message: wire.Message, data: st.DataObject)
 
 
 @pytest.mark.parametrize("message", wire.MESSAGES, ids=lambda message: message.name)
-def test_a_wrong_length_is_refused(message: wire.Message) -> None:
+def test_a_wrong_length_is_refused(message: Message) -> None:
     body = bytes(message.size_bytes)
     with pytest.raises(ValueError, match=message.name):
         message.unpack(body[:-1])
@@ -87,12 +88,12 @@ def test_what_every_version_must_keep() -> None:
 
 
 @pytest.mark.parametrize("message", wire.MESSAGES, ids=lambda message: message.name)
-def test_the_header_says_where_each_field_is(message: wire.Message) -> None:
+def test_the_header_says_where_each_field_is(message: Message) -> None:
     constants = dict(re.findall(r"^#define FEAST_WIRE_(\w+) (\w+)u\b", wire_header(), re.MULTILINE))
     assert int(constants[message.name], 16) == message.code
     assert int(constants[f"{message.name}_BYTES"]) == message.size_bytes
     for field, offset in zip(message.fields, message.offsets, strict=True):
-        prefix = "HEADER" if field in wire.HEADER else message.name
+        prefix = "HEADER" if field in HEADER else message.name
         assert int(constants[f"{prefix}_AT_{field.name.upper()}"]) == offset
         values: dict[str, Any] = {f.name: b"\0" * 8 if f.kind == "id8" else 0 for f in message.fields}
         marked = message.pack(**values | {field.name: b"\xff" * 8 if field.kind == "id8" else 255})

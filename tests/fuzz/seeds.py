@@ -12,6 +12,7 @@ from codegen import wire
 from codegen.model import Sensor
 from codegen.plan import Plan
 from codegen.records import EVENT_DTYPE, Events
+from codegen.wire_message import Message
 
 HEADER = {"run": 1, "sequence": 0, "received": 0}
 AS_IS, FITTED, DAMAGED, POWER, GOT_ALL = 1, 2, 4, 8, 16
@@ -23,7 +24,7 @@ def piece(body: bytes, kind: int = FITTED) -> bytes:
     return bytes([kind, len(body)]) + body
 
 
-def say(message: wire.Message, kind: int = FITTED, tail: bytes | None = None, **fields: int) -> bytes:
+def say(message: Message, kind: int = FITTED, tail: bytes | None = None, **fields: int) -> bytes:
     """A frame whose other fields are 0."""
     values = HEADER | {field.name: 0 for field in message.own_fields} | fields
     return piece(message.pack(TAILS.get(message.name, b"") if tail is None else tail, **values), kind)
