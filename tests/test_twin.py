@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codegen import qformat, twin
+from codegen import qformat, twin, twin_loop
 from codegen.model import MOST_DIMS, Model, Sensor
 from codegen.options import Options
 from codegen.quantise import check_learnable, cosine_bound, quantise
@@ -62,17 +62,13 @@ def test_no_intermediate_overflows(model: Model, data: st.DataObject) -> None:
     """The same functions interpreted, where NumPy reports every overflow of 64 bits."""
     compiled, interpreted = Twin(quantise(model)[0], LEARNING), Twin(quantise(model)[0], LEARNING)
     events = data.draw(event_streams(model.sensor, max_size=6))
-    names = ("_run", "_context", "_dot", "_norm", "_learn")
-    originals = {name: getattr(twin, name) for name in names}
     expected = compiled.step(events)
-    try:
-        for name in names:
-            setattr(twin, name, originals[name].py_func)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_context", "_dot", "_norm", "_learn"):
+            patch.setattr(twin_loop, name, getattr(twin_loop, name).py_func)
+        patch.setattr(twin, "run", twin_loop.run.py_func)
         with np.errstate(over="raise"):
             results = interpreted.step(events)
-    finally:
-        for name in names:
-            setattr(twin, name, originals[name])
     np.testing.assert_array_equal(results, expected)
     np.testing.assert_array_equal(interpreted.snapshot(), compiled.snapshot())
 

@@ -31,7 +31,7 @@ from tests.proofs import scenario
 from tests.proofs.mutate_c import Mutant
 from tests.proofs.mutate_py import mutants
 
-MODULES = ("qformat", "quantise", "event_filter", "twin")
+MODULES = ("qformat", "quantise", "event_filter", "twin_loop", "twin")
 """In the order of their dependence; those after a mutated one are loaded anew."""
 NO_INTEGERS = frozenset({"_report", "cosine_bound", "QuantReport"})
 """Float statements about errors, which have tests of their own."""

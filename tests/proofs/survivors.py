@@ -246,7 +246,7 @@ TWIN_EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "twin.py: self.scores = np.zeros(len(self.readout.labels) if self.readout else «0 → 1», np.int64)",
     ),
     "a cell has at most 14 bits: it is 0 from 14 octaves on": (
-        "twin.py: if «age < qformat.DEAD_OCTAVES → age <= qformat.DEAD_OCTAVES»:",
+        "twin_loop.py: if «age < qformat.DEAD_OCTAVES → age <= qformat.DEAD_OCTAVES»:",
     ),
     "both ways of counting octaves agree where the shorter one does not overflow": (
         "twin.py: if int(elapsed[-1]) < 2**«55 → 54»:",
@@ -256,21 +256,21 @@ TWIN_EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "twin.py: if «int(elapsed[-1]) < 2**55 → int(elapsed[-1]) <= 2 ** 55»:",
     ),
     "the gain stays below the bound for every eta that its shift allows": (
-        "twin.py: gain = min(«32767 → 32766», (_mulh(eta + 16 * p, inv << 14) + (x >> (1 + shift + k))) >> (31 - shift - k))",
-        "twin.py: gain = min(«32767 → 32768», (_mulh(eta + 16 * p, inv << 14) + (x >> (1 + shift + k))) >> (31 - shift - k))",
+        "twin_loop.py: gain = min(«32767 → 32766», (_mulh(eta + 16 * p, inv << 14) + (x >> (1 + shift + k))) >> (31 - shift - k))",
+        "twin_loop.py: gain = min(«32767 → 32768», (_mulh(eta + 16 * p, inv << 14) + (x >> (1 + shift + k))) >> (31 - shift - k))",
     ),
     "the float root of a number below 2^32 is exact: the corrections are not needed": (
-        "twin.py: r += «1 → 0»",
-        "twin.py: r += «1 → 2»",
-        "twin.py: r -= «1 → 0»",
-        "twin.py: r -= «1 → 2»",
-        "twin.py: while (r + 1) * (r + «1 → 2») <= scaled:",
-        "twin.py: while (r + «1 → 2») * (r + 1) <= scaled:",
-        "twin.py: while «(r + 1) * (r + 1) <= scaled → (r + 1) * (r + 1) < scaled»:",
-        "twin.py: while «r * r > scaled → r * r >= scaled»:",
-        "twin.py: while «r * r → r + r» > scaled:",
-        "twin.py: «r += 1 → r -= 1»",
-        "twin.py: «r -= 1 → r += 1»",
+        "twin_loop.py: r += «1 → 0»",
+        "twin_loop.py: r += «1 → 2»",
+        "twin_loop.py: r -= «1 → 0»",
+        "twin_loop.py: r -= «1 → 2»",
+        "twin_loop.py: while (r + 1) * (r + «1 → 2») <= scaled:",
+        "twin_loop.py: while (r + «1 → 2») * (r + 1) <= scaled:",
+        "twin_loop.py: while «(r + 1) * (r + 1) <= scaled → (r + 1) * (r + 1) < scaled»:",
+        "twin_loop.py: while «r * r > scaled → r * r >= scaled»:",
+        "twin_loop.py: while «r * r → r + r» > scaled:",
+        "twin_loop.py: «r += 1 → r -= 1»",
+        "twin_loop.py: «r -= 1 → r += 1»",
     ),
     "a lower layer never misses": (
         "twin.py: results[results >= «0 → -1»] = self.step_layer(feature_events(self.placed(events), results))",
@@ -280,12 +280,12 @@ TWIN_EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "twin.py: self._octaves.fill(«0 → 1»)",
     ),
     "0 has no sign, and no magnitude is 1 at its own event": (
-        "twin.py: value = magnitude if stored[channel, row, column] > «0 → -1» else -magnitude",
-        "twin.py: value = magnitude if stored[channel, row, column] > «0 → 1» else -magnitude",
-        "twin.py: value = magnitude if «stored[channel, row, column] > 0 → stored[channel, row, column] >= 0» else -magnitude",
+        "twin_loop.py: value = magnitude if stored[channel, row, column] > «0 → -1» else -magnitude",
+        "twin_loop.py: value = magnitude if stored[channel, row, column] > «0 → 1» else -magnitude",
+        "twin_loop.py: value = magnitude if «stored[channel, row, column] > 0 → stored[channel, row, column] >= 0» else -magnitude",
     ),
-    "any negative number says that there is none": ("twin.py: winner = -«1 → 2»",),
-    "a shift by -2 gives 0 in numpy: the loop goes on to 0": ("twin.py: k = «0 → -1»",),
+    "any negative number says that there is none": ("twin_loop.py: winner = -«1 → 2»",),
+    "a shift by -2 gives 0 in numpy: the loop goes on to 0": ("twin_loop.py: k = «0 → -1»",),
 }
 """Mutants of twin and quantiser that no call can tell from them."""
 
@@ -309,9 +309,9 @@ TWIN_UNNOTICED: Final[dict[str, tuple[str, ...]]] = {
         'twin.py: (self.wins % 2**«32 → 31»).astype("<u4").view("<u2"),',
         'twin.py: (self.wins % 2**«32 → 33»).astype("<u4").view("<u2"),',
         'twin.py: (self.wins % «2 → 3»**32).astype("<u4").view("<u2"),',
-        "twin.py: inv = (2**32 - «1 → 0») // r",
-        "twin.py: inv = (2**32 - «1 → 2») // r",
-        "twin.py: inv = («2**32 - 1 → 2 ** 32 + 1») // r",
+        "twin_loop.py: inv = (2**32 - «1 → 0») // r",
+        "twin_loop.py: inv = (2**32 - «1 → 2») // r",
+        "twin_loop.py: inv = («2**32 - 1 → 2 ** 32 + 1») // r",
         'twin.py: np.array([int(total) % 2**«32 → 31» for total in totals], "<u4").view("<u2"),',
         'twin.py: np.array([int(total) % 2**«32 → 33» for total in totals], "<u4").view("<u2"),',
         'twin.py: np.array([int(total) % «2 → 3»**32 for total in totals], "<u4").view("<u2"),',
@@ -329,12 +329,12 @@ TWIN_UNNOTICED: Final[dict[str, tuple[str, ...]]] = {
         "quantise.py: thresholds=«np.rint → np.floor»(model.thresholds * qformat.UNIT).astype(np.int32),",
     ),
     "needs a context whose squares sum up to a power of 4, or shows below the dither": (
-        "twin.py: k = «0 → 1»",
-        "twin.py: while «q << (2 * k) < 2**30 → q << 2 * k <= 2 ** 30»:",
+        "twin_loop.py: k = «0 → 1»",
+        "twin_loop.py: while «q << (2 * k) < 2**30 → q << 2 * k <= 2 ** 30»:",
     ),
     "needs a weight that would fall below -32768; the script for the C has one": (
-        "twin.py: w[i] = min(max(w[i] + change, -(2**«15 → 16»)), 2**15 - 1)",
-        "twin.py: w[i] = min(max(w[i] + change, -(«2 → 3»**15)), 2**15 - 1)",
+        "twin_loop.py: w[i] = min(max(w[i] + change, -(2**«15 → 16»)), 2**15 - 1)",
+        "twin_loop.py: w[i] = min(max(w[i] + change, -(«2 → 3»**15)), 2**15 - 1)",
     ),
 }
 """Mutants of twin and quantiser that the scenarios do not tell from them."""
