@@ -15,7 +15,7 @@ from codegen.model import Hyperparameters
 from host.classifiers import CLASSIFIERS
 from host.datasets import open_source
 from host.pooling import Pooling
-from host.stages import stage_table, table_text
+from host.stages import Measure, stage_table, table_text
 from host.training import training_part
 
 
@@ -39,15 +39,8 @@ def main() -> None:
         neurons=chosen.neurons, radius=chosen.radius, tau_us=chosen.tau_us, eta=chosen.eta
     )
     pooling = Pooling(grid=chosen.grid, overlap=1.5, power=chosen.power)
-    table = stage_table(
-        source,
-        params,
-        pooling,
-        classifiers=chosen.classifiers,
-        folds=chosen.folds,
-        seed=chosen.seed,
-        jobs=chosen.jobs,
-    )
+    measure = Measure(pooling, tuple(chosen.classifiers), chosen.folds, chosen.jobs)
+    table = stage_table(source, params, measure, chosen.seed)
     print(f"{table.source}: {table.recordings} recordings, {table.folds} folds; features: {table.features}\n")
     print(table_text(table))
 

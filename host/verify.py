@@ -12,7 +12,7 @@ import numpy as np
 from codegen.boards import Kernel
 from codegen.model import Model
 from codegen.native import NativeFeast, build_native
-from codegen.options import Options, Select, Weights
+from codegen.options import Options
 from codegen.plan import make_plan
 from codegen.quantise import QuantModel, cosine_bound, quantise
 from codegen.readout import name_of
@@ -137,34 +137,29 @@ class VerifyReport:
 def verify(
     model: Model,
     recordings: Iterable[EventStream],
-    select: Select = "nearest",
-    weights: Weights = "int16",
+    options: Options = Options(),
     kernel: Kernel = "portable",
-    readout: bool = True,
-    filters: bool = True,
 ) -> VerifyReport:
     """Run the emitted C and the twin over every event, frozen and learning, and compare all they hold.
 
-    Learning needs int16 weights; with int8 there is only the frozen mode. Packed and vector
-    instructions of a `kernel` that this machine lacks are done by the plain C beside them. `readout`:
-    compare class scores too, if the model has a readout.
-
-    `filters`: with those of the model, if it has some; without, `recordings` hold what passes them.
+    Of `options`, learning does not matter: both are run. Learning needs int16 weights; with int8 there is
+    only the frozen mode. Without filters, `recordings` hold what passes those of the model. Packed and
+    vector instructions of a `kernel` that this machine lacks are done by the plain C beside them.
 
     `recordings` is iterated once; surfaces are reset before each, learning goes on across them. A
     mode stops at its first difference.
     Raises FeastError if the model cannot be quantised or there is no C compiler.
     """
     model_id = model.model_id
-    if not filters:
+    if not options.filters:
         model = model.unfiltered
     quant = replace(quantise(model)[0], model_id=model_id)
-    frozen = _Run(quant, Options(False, select, weights, readout), kernel)
+    frozen = _Run(quant, replace(options, learning=False), kernel)
     runs = {"frozen": frozen}
-    if weights == "int16":
-        runs["learning"] = _Run(quant, Options(True, select, readout=readout), kernel)
+    if options.weights == "int16":
+        runs["learning"] = _Run(quant, replace(options, learning=True), kernel)
     reference = FloatFeast(model, dtype=np.float64)
-    nearest = Twin(quant, Options(weights=weights))
+    nearest = Twin(quant, Options(weights=options.weights))
     agreement = Agreement(0, 0, 0, 0)
     labels, fixed, floating = list[str](), 0, 0
     for stream in recordings:
@@ -172,7 +167,7 @@ def verify(
             run.compare(stream)
         winners, agreed = _agreement(model, quant, reference, nearest, stream.events)
         agreement += agreed
-        if model.readout is not None and readout and stream.label is not None:
+        if model.readout is not None and options.readout and stream.label is not None:
             names = model.readout.labels
             labels.append(str(stream.label))
             fixed += labels[-1] == name_of(names, frozen.label)

@@ -99,7 +99,7 @@ def test_verify_with_and_without_the_filters() -> None:
     source = digits().pick(range(2))
     model = train(source, SMALL, filters=FILTERS).model
     inside = verify(model, source)
-    outside = verify(model, source.filtered(FILTERS), filters=False)
+    outside = verify(model, source.filtered(FILTERS), Options(filters=False))
     assert inside.mismatches == outside.mismatches == 0
     assert inside.filtered > 0 == outside.filtered
     assert inside.agreement == outside.agreement

@@ -14,7 +14,7 @@ from host.datasets import open_source
 from host.feast import FloatFeast
 from host.pooling import Pooling, cell_weights, concatenated, normalise, pool, pool_sums
 from host.readout import pooled_counts
-from host.stages import stage_table, table_text
+from host.stages import Measure, stage_table, table_text
 from host.training import train
 from host.vectors import feature_vectors, raw_vectors
 from tests.networks import make_events
@@ -115,7 +115,7 @@ def test_workers_and_one_process_give_the_same() -> None:
 def test_stage_table_goes_up_from_raw_events_to_features() -> None:
     source = open_source("sim:digits?count=100")
     params = Hyperparameters(neurons=8, radius=3)
-    table = stage_table(source, params, Pooling(5, overlap=1.5), classifiers=("ridge", "KNN"), folds=5)
+    table = stage_table(source, params, Measure(Pooling(5, overlap=1.5), ("ridge", "KNN"), folds=5))
     ridge = {(stage.name, stage.pooling): stage.accuracies["ridge"] for stage in table.stages}
     assert ridge["features, separate", "5x5 counts"] > ridge["raw events, merged", "5x5 counts"]
     assert ridge["features, separate", "5x5 counts"] > ridge["features, separate", "1x1 counts"]
@@ -131,7 +131,7 @@ def test_real_digits_read_out_as_well_as_documented(nmnist: object) -> None:
     """docs/results.md: 98.2 % linear, 98.0 % in integers; a seed or another machine moves half a point."""
     source = open_source(str(nmnist)).split("train")
     params = Hyperparameters(neurons=64, radius=1, tau_us=1e6, eta=0.01)
-    table = stage_table(source, params, Pooling(7, overlap=1.5, power=0.3), classifiers=("ridge",))
+    table = stage_table(source, params, Measure(Pooling(7, overlap=1.5, power=0.3), ("ridge",)))
     ridge = {(stage.name, stage.pooling): stage.accuracies["ridge"] for stage in table.stages}
     floating = ridge["features, separate", "7x7 counts"]
     assert floating >= 0.974

@@ -53,26 +53,20 @@ def verify(
     """
     from codegen.boards import get_board
     from codegen.model_file import load_model
+    from codegen.options import Options
     from host.datasets import open_source
     from host.verify import verify as compare
 
     network = load_model(model)
     kernel = get_board(board).kernel if board else "portable"
+    options = Options(False, select, weights, wants_readout(readout, network), not no_filters)
     recordings = open_source(source, network.camera, skip_bad_events)
     if limit is not None:
         recordings = recordings.pick(range(min(limit, len(recordings))))
     if no_filters and network.input_filters:
         recordings = recordings.filtered(network.input_filters)
     with progress("verify: recordings") as report:
-        outcome = compare(
-            network,
-            tracked(recordings, report),
-            select,
-            weights,
-            kernel,
-            wants_readout(readout, network),
-            not no_filters,
-        )
+        outcome = compare(network, tracked(recordings, report), options, kernel)
     agreement, labelled = outcome.agreement, outcome.labelled
     if as_json:
         print_json(

@@ -16,7 +16,7 @@ from host.console import Progress, count, percent, silent
 from host.datasets import Source, training_order
 from host.pooling import Pooling
 from host.sizing import NOISE_HZ, noise_wins
-from host.stages import Stage, feature_stages, raw_stages
+from host.stages import Measure, Stage, feature_stages, raw_stages
 from host.vectors import feature_vectors
 
 FOLDS: Final = 5
@@ -86,9 +86,10 @@ def readout_panels(model: Model, source: Source, progress: Progress = silent) ->
         return ()
     part = source.pick(sorted(training_order(source.labels, 0)[:MOST]))
     progress(0, 3)
-    stages = raw_stages(part, _POOLING, READ, FOLDS)
+    measure = Measure(_POOLING, READ, FOLDS)
+    stages = raw_stages(part, measure)
     progress(1, 3)
-    stages += feature_stages(part, model, "features", _POOLING, READ, FOLDS)
+    stages += feature_stages(part, model, "features", measure)
     progress(2, 3)
     vectors = feature_vectors(part, model, [_POOLING], arithmetic="fixed")
     told = predictions(vectors.values[0], vectors.labels, "ridge", FOLDS)
