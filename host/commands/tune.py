@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -27,6 +27,10 @@ from host.commands.options import (
     parse_sensor,
 )
 from host.console import count, note, percent, print_facts, print_json, progress
+
+if TYPE_CHECKING:
+    from host.sizing import SizeCurve
+    from host.tune import Front
 
 ObjectiveName = Literal["accuracy", "separation", "richness"]
 INTERRUPTED = 130
@@ -88,8 +92,14 @@ def tune(
 
     Example: codegen tune sim:digits --board mps2_an386 --trials 40 -o tuned.json
     """
+    from dataclasses import asdict
+
     from codegen.boards import get_board
+    from codegen.model import Hyperparameters
+    from host import tune as tuning
     from host.datasets import open_source
+    from host.drawing.curves import alone, front_picture, size_picture
+    from host.sizing import size_curve
 
     if output is not None:
         check_output(output)
@@ -98,32 +108,17 @@ def tune(
         raise FeastError("--size takes no filters: it counts the features that encode noise")
     recordings = open_source(source, parse_sensor(sensor), skip_bad_events)
     if size:
-        from dataclasses import asdict
-
-        from codegen.model import Hyperparameters
-        from host.drawing.curves import alone, size_picture
-        from host.sizing import size_curve
-
         with progress("tune: networks") as report:
             curve = size_curve(recordings, Hyperparameters(), noise_hz=noise_hz, seed=seed, progress=report)
         if output is not None:
             _write(output, json.dumps(asdict(curve), indent=1), alone(size_picture(curve)))
         if as_json:
             print_json(asdict(curve))
-            return 0
-        print("N     features  noise features  noise they take  richness  miss rate")
-        for point in curve.points:
-            print(
-                f"{point.neurons:<5} {point.features:<9} {point.noise_features:<15} "
-                f"{percent(point.noise_wins, 0):<16} {point.richness:<9.1f} {percent(point.miss_rate)}"
-            )
-        print_facts({"recommended": f"N = {curve.recommended}: {curve.reason}"})
+        else:
+            _print_sizes(curve)
         return 0
 
     filters = parse_filters(recordings, hot_pixels, *settings)
-    from host import tune as tuning
-    from host.drawing.curves import alone, front_picture
-
     with progress("tune: trials") as report:
         search = tuning.Search(recordings, get_board(board), objective, filters)
         found = tuning.tune(search, storage=storage, trials=trials, seed=seed, jobs=jobs, progress=report)
@@ -134,17 +129,31 @@ def tune(
     if as_json:
         print_json(tuning.front_values(found))
     else:
-        print(f"{objective:<11} instructions  RAM      flash    network")
-        for each in found.best:
-            made = each.params
-            quality = percent(each.quality, 1) if objective == "accuracy" else f"{each.quality:.2f}"
-            print(
-                f"{quality:<11} {count(round(each.cost.instructions)):<13} {count(each.cost.ram):<8} "
-                f"{count(each.cost.flash):<8} --neurons {made.neurons} --radius {made.radius} "
-                f"--tau-us {made.tau_us:g} --eta {made.eta:g} --polarity {made.polarity}"
-            )
-        print_facts({"tried": f"{len(found.tried)} networks, {found.failed} trials without a result"})
+        _print_front(found)
     return INTERRUPTED if found.interrupted else 0
+
+
+def _print_sizes(curve: SizeCurve) -> None:
+    print("N     features  noise features  noise they take  richness  miss rate")
+    for point in curve.points:
+        print(
+            f"{point.neurons:<5} {point.features:<9} {point.noise_features:<15} "
+            f"{percent(point.noise_wins, 0):<16} {point.richness:<9.1f} {percent(point.miss_rate)}"
+        )
+    print_facts({"recommended": f"N = {curve.recommended}: {curve.reason}"})
+
+
+def _print_front(found: Front) -> None:
+    print(f"{found.objective:<11} instructions  RAM      flash    network")
+    for each in found.best:
+        made = each.params
+        quality = percent(each.quality, 1) if found.objective == "accuracy" else f"{each.quality:.2f}"
+        print(
+            f"{quality:<11} {count(round(each.cost.instructions)):<13} {count(each.cost.ram):<8} "
+            f"{count(each.cost.flash):<8} --neurons {made.neurons} --radius {made.radius} "
+            f"--tau-us {made.tau_us:g} --eta {made.eta:g} --polarity {made.polarity}"
+        )
+    print_facts({"tried": f"{len(found.tried)} networks, {found.failed} trials without a result"})
 
 
 def _write(path: Path, text: str, picture: str) -> None:
