@@ -16,16 +16,17 @@ import joblib
 import numpy as np
 import pytest
 
+import host.sizing
 import host.tune
 from codegen.boards import get_board
 from codegen.cost import instructions_per_event
 from codegen.errors import FeastError
 from codegen.model import Hyperparameters
 from host.cli import execute
-from host.datasets import open_source
+from host.datasets import Source, open_source
 from host.drawing.curves import alone, front_picture, size_picture
 from host.pooling import Pooling
-from host.sizing import size_curve
+from host.sizing import SizeCurve, size_curve
 from host.training import train
 from host.tune import Front, Search, Tried, front_from, front_values, tune
 from host.vectors import feature_vectors
@@ -211,3 +212,17 @@ def test_command_recommends_a_size(tmp_path: Path, capsys: pytest.CaptureFixture
     assert (tmp_path / "size.svg").read_text().startswith("<svg")
     curve = size_curve(open_source(source), Hyperparameters(), sizes=(2, 4))
     assert "recommended" in size_picture(curve)
+
+
+def test_size_is_that_of_the_context_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The three options were once left aside: the answer was always that of 11x11 pixels, 20 ms, merged."""
+    asked = []
+
+    def curve(source: Source, params: Hyperparameters, **_: object) -> SizeCurve:
+        asked.append(params)
+        return SizeCurve((), 4, "stub")
+
+    monkeypatch.setattr(host.sizing, "size_curve", curve)
+    arguments = ["tune", "sim:bars?count=8", "--size", "--json", "--radius", "2", "--tau-us", "5000"]
+    assert execute([*arguments, "--polarity", "separate"]) == 0
+    assert asked == [Hyperparameters(radius=2, tau_us=5000.0, polarity="separate")]

@@ -109,7 +109,8 @@ def tune(
     recordings = open_source(source, parse_sensor(sensor), skip_bad_events)
     if size:
         with progress("tune: networks") as report:
-            curve = size_curve(recordings, Hyperparameters(), noise_hz=noise_hz, seed=seed, progress=report)
+            params = Hyperparameters(radius=radius, tau_us=tau_us, polarity=polarity)
+            curve = size_curve(recordings, params, noise_hz=noise_hz, seed=seed, progress=report)
         if output is not None:
             _write(output, json.dumps(asdict(curve), indent=1), alone(size_picture(curve)))
         if as_json:
