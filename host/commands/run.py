@@ -21,6 +21,7 @@ from host.commands.options import (
 from host.console import count, note, percent, print_facts, print_json, progress
 
 if TYPE_CHECKING:
+    from codegen.boards import Board
     from host.device import DeviceRun
 
 _SHOWN_LABELS: Final = 10
@@ -71,52 +72,58 @@ def run(
     with progress("run: recordings") as report:
         outcome = run_on_board(network, target, source, options, progress=report)
     if as_json:
-        print_json(
-            {
-                "board": board,
-                "emulated": True,
-                "model_id": outcome.model_id,
-                "build_id": outcome.build_id,
-                "learning": learning,
-                "recordings": len(outcome.runs),
-                "events": outcome.events,
-                "filtered": outcome.filtered,
-                "device_digest": outcome.device_digest,
-                "twin_digest": outcome.twin_digest,
-                "device_state_digest": f"{outcome.runs[-1].device_snapshot_digest:08x}",
-                "twin_state_digest": f"{outcome.runs[-1].twin_snapshot_digest:08x}",
-                "labels": [run.label for run in outcome.runs] if outcome.classes else None,
-                "accuracy": outcome.accuracy,
-                "difference": outcome.difference,
-                "instructions_per_event": round(outcome.instructions_per_event, 1),
-                "instructions_max": outcome.instructions_max,
-                "flash_bytes": outcome.flash_bytes,
-                "ram_bytes": outcome.ram_bytes,
-                "stack_bytes": outcome.stack_bytes,
-            }
-        )
+        print_json(_values(outcome, target, learning))
     else:
-        last = outcome.runs[-1]
-        states = f"device {last.device_snapshot_digest:08x}, twin {last.twin_snapshot_digest:08x}"
-        print_facts(
-            {
-                "board": f"{target.title}, emulated",
-                "streamed": f"{count(outcome.events)} events of {count(len(outcome.runs))} recordings"
-                + (f", {count(outcome.filtered)} left out by filters" if outcome.filtered else ""),
-                "results": f"device {outcome.device_digest}, twin {outcome.twin_digest}",
-                "final state": states,
-                **({"labels": _labels_text(outcome)} if outcome.classes else {}),
-                "verdict": "DIFFERENT" if outcome.difference else "bit-exact: every result and all state",
-                "instructions": f"{count(round(outcome.instructions_per_event))} per event, "
-                f"{count(outcome.instructions_max)} at most",
-                "flash": f"{count(outcome.flash_bytes)} of {count(target.code.bytes)} bytes",
-                "RAM": f"{count(outcome.ram_bytes)} of {count(target.ram.bytes)} bytes, "
-                f"and {count(outcome.stack_bytes)} of stack used",
-            }
-        )
+        print_facts(_facts(outcome, target))
     if outcome.difference:
         note(f"codegen: difference: {outcome.difference}")
         raise typer.Exit(1)
+
+
+def _values(outcome: DeviceRun, board: Board, learning: bool) -> dict[str, object]:
+    """The outcome for machines."""
+    return {
+        "board": board.name,
+        "emulated": True,
+        "model_id": outcome.model_id,
+        "build_id": outcome.build_id,
+        "learning": learning,
+        "recordings": len(outcome.runs),
+        "events": outcome.events,
+        "filtered": outcome.filtered,
+        "device_digest": outcome.device_digest,
+        "twin_digest": outcome.twin_digest,
+        "device_state_digest": f"{outcome.runs[-1].device_snapshot_digest:08x}",
+        "twin_state_digest": f"{outcome.runs[-1].twin_snapshot_digest:08x}",
+        "labels": [run.label for run in outcome.runs] if outcome.classes else None,
+        "accuracy": outcome.accuracy,
+        "difference": outcome.difference,
+        "instructions_per_event": round(outcome.instructions_per_event, 1),
+        "instructions_max": outcome.instructions_max,
+        "flash_bytes": outcome.flash_bytes,
+        "ram_bytes": outcome.ram_bytes,
+        "stack_bytes": outcome.stack_bytes,
+    }
+
+
+def _facts(outcome: DeviceRun, board: Board) -> dict[str, str]:
+    """The outcome in words."""
+    last = outcome.runs[-1]
+    states = f"device {last.device_snapshot_digest:08x}, twin {last.twin_snapshot_digest:08x}"
+    return {
+        "board": f"{board.title}, emulated",
+        "streamed": f"{count(outcome.events)} events of {count(len(outcome.runs))} recordings"
+        + (f", {count(outcome.filtered)} left out by filters" if outcome.filtered else ""),
+        "results": f"device {outcome.device_digest}, twin {outcome.twin_digest}",
+        "final state": states,
+        **({"labels": _labels_text(outcome)} if outcome.classes else {}),
+        "verdict": "DIFFERENT" if outcome.difference else "bit-exact: every result and all state",
+        "instructions": f"{count(round(outcome.instructions_per_event))} per event, "
+        f"{count(outcome.instructions_max)} at most",
+        "flash": f"{count(outcome.flash_bytes)} of {count(board.code.bytes)} bytes",
+        "RAM": f"{count(outcome.ram_bytes)} of {count(board.ram.bytes)} bytes, "
+        f"and {count(outcome.stack_bytes)} of stack used",
+    }
 
 
 def _labels_text(outcome: DeviceRun) -> str:
