@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,22 @@ CORE_FLAGS: dict[Kernel, list[str]] = {
     "dsp": ["-mcpu=cortex-m4", "-mfloat-abi=soft"],
     "vector": ["-mcpu=cortex-m55", "-mfloat-abi=hard"],
 }
-OPTIONS = [Options(), Options(select="threshold"), Options(learning=True), Options(weights="int8")]
+OPTIONS = {
+    "nearest": Options(),
+    "threshold": Options(select="threshold"),
+    "learning": Options(learning=True),
+    "nearest int8": Options(weights="int8"),
+    "threshold int8": Options(select="threshold", weights="int8"),
+}
+SIZES: list[dict[str, Any]] = [
+    {"radius": radius, **other}
+    for radius in range(1, 16)
+    for other in (
+        *({"neurons": neurons} for neurons in (1, 2, 3, 5, 8, 12, 16, 33)),
+        {"neurons": 16, "polarity": "separate", "border": "skip"},
+        {"neurons": 16, "polarity": "signed"},
+    )
+]
 TOLERANCE_BYTES = 256
 BUDGET_BYTES: dict[tuple[Kernel, bool], int] = {
     ("small", False): 2100,
@@ -77,16 +93,27 @@ def deepest(frames: dict[str, int], prefix: str = "feast_") -> int:
     return frames[prefix + "step"] + max(learning, aging, scoring, filters, frames.get(prefix + "dots", 0))
 
 
+def check_prediction(folder: Path, kernel: Kernel, options: Options, **params: Any) -> None:
+    plan = make_plan(quantise(make_model(**params))[0], None, options, kernel)
+    code, tables, frames = compile_all(plan, folder)
+    assert tables == plan.table_bytes
+    assert abs(code + tables - plan.flash_bytes) <= max(TOLERANCE_BYTES, 0.02 * plan.flash_bytes), params
+    assert 0 <= plan.stack_bytes - deepest(frames) <= TOLERANCE_BYTES, params
+
+
 @pytest.mark.parametrize("kernel", CORE_FLAGS)
-@pytest.mark.parametrize("options", OPTIONS, ids=["nearest", "threshold", "learning", "int8"])
-def test_plan_predicts_flash_and_stack(tmp_path: Path, kernel: Kernel, options: Options) -> None:
-    for index, (radius, neurons) in enumerate([(5, 16), (2, 16), (3, 7)]):
-        quant, _ = quantise(make_model(radius=radius, neurons=neurons))
-        plan = make_plan(quant, None, options, kernel)
-        code, tables, frames = compile_all(plan, tmp_path / str(index))
-        assert tables == plan.table_bytes
-        assert abs(code + tables - plan.flash_bytes) <= max(TOLERANCE_BYTES, 0.02 * plan.flash_bytes)
-        assert 0 <= plan.stack_bytes - deepest(frames) <= TOLERANCE_BYTES
+@pytest.mark.parametrize("mode", OPTIONS)
+def test_plan_predicts_flash_and_stack(tmp_path: Path, kernel: Kernel, mode: str) -> None:
+    for radius, neurons in ((5, 16), (2, 16), (3, 7), (15, 5)):
+        check_prediction(tmp_path / str(radius), kernel, OPTIONS[mode], radius=radius, neurons=neurons)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("kernel", CORE_FLAGS)
+@pytest.mark.parametrize("mode", OPTIONS)
+def test_plan_predicts_every_size(tmp_path: Path, kernel: Kernel, mode: str) -> None:
+    for index, size in enumerate(SIZES):
+        check_prediction(tmp_path / str(index), kernel, OPTIONS[mode], **size)
 
 
 @pytest.mark.parametrize("kernel", CORE_FLAGS)
