@@ -21,7 +21,7 @@ CRC_BYTES: Final = 4
 NARROW_FEATURES: Final = 250
 """Up to this many features a result travels as one byte: 0..249 a feature, 255..251 the codes -1..-5."""
 NARROW_SIDE: Final = 256
-"""Up to this sensor side a coordinate travels as one byte."""
+"""Up to this side of the camera a coordinate travels as one byte."""
 NO_LABEL: Final = 0xFFFF
 """In place of the index of a class: no feature has won yet, or there are no classes."""
 MAX_EVENT_BYTES: Final = 9
@@ -209,7 +209,7 @@ SIGNALS_REPLY: Final = Message(
         Field("hits", "u32", "events that a feature won"),
         Field("misses", "u32", "events that none was in range of"),
         Field("border", "u32", "events without a full patch"),
-        Field("outside", "u32", "events off the sensor"),
+        Field("outside", "u32", "events off the camera"),
         Field("backwards", "u32", "events out of order"),
         Field("window_events", "u16", "compared events in the present window of 1024"),
         Field("window_misses", "u16", "missed events among them"),
