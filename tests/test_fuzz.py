@@ -50,7 +50,7 @@ FAULTS = [
      "if (first > FEAST_SNAPSHOT_WORDS)", ""),
     ("store", "store.c", "checksum(slot, &found.number) == feast_wire_get_u32(stored)",
      "(checksum(slot, &found.number), true)", "does not hold"),
-    ("store", "store.c", "held == 0u ? 1u : 0u", "0u", "does not hold"),
+    ("store", "store.c", "slot = 1u;", "slot = 0u;", "does not hold"),
     ("step-learning", "src/feast.c", "event->y >= FEAST_SENSOR_HEIGHT", "event->y > FEAST_SENSOR_HEIGHT", ""),
     ("step-learning", "src/feast_learn.c", "1664525u", "1664527u", "hold"),
     ("step-frozen", "src/feast.c", "octaves < FEAST_DEAD_OCTAVES", "octaves < UINT32_MAX", "shift exponent"),

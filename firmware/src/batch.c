@@ -8,11 +8,12 @@ static bool take_step(batch_t *self, uint32_t *step)
 {
     *step = 0;
     for (uint32_t i = 0; i < STEP_MAX_BYTES && self->at != self->end; i++) {
-        const uint8_t byte = *self->at++;
+        const uint8_t byte = *self->at;
+        self->at++;
         if (i == STEP_MAX_BYTES - 1u && byte > LAST_BYTE_MAX) {
             return false;
         }
-        *step |= (uint32_t)(byte & 0x7Fu) << (7u * i);
+        *step |= ((uint32_t)byte & 0x7Fu) << (7u * i);
         if (byte < 0x80u) {
             return true;
         }
@@ -30,7 +31,7 @@ bool batch_next(batch_t *self)
 {
     uint32_t step;
     const uint8_t *begin = self->at;
-    if (!take_step(self, &step) || self->end - self->at < (int)(2u * BATCH_COORDINATE_BYTES)) {
+    if (!take_step(self, &step) || self->end - self->at < 2 * (int)BATCH_COORDINATE_BYTES) {
         self->at = begin;
         return false;
     }

@@ -41,7 +41,8 @@ void framing_init(framing_decoder_t *self, uint8_t *buffer, uint32_t capacity)
 static void put(framing_decoder_t *self, uint8_t byte)
 {
     if (self->length < self->capacity) {
-        self->bytes[self->length++] = byte;
+        self->bytes[self->length] = byte;
+        self->length++;
     } else {
         self->too_long = true;
     }
@@ -53,10 +54,10 @@ static framing_status_t judge(const framing_decoder_t *self)
     if (self->too_long) {
         return FRAMING_TOO_LONG;
     }
-    if (self->left == 0 && self->length == 0 && self->code == CODE_FULL) {
+    if (self->left == 0u && self->length == 0u && self->code == CODE_FULL) {
         return FRAMING_MORE;
     }
-    if (self->left != 0 || self->length <= FRAMING_CRC_BYTES) {
+    if (self->left != 0u || self->length <= FRAMING_CRC_BYTES) {
         return FRAMING_BAD;
     }
     const uint32_t body = self->length - FRAMING_CRC_BYTES;
@@ -66,7 +67,7 @@ static framing_status_t judge(const framing_decoder_t *self)
 
 framing_status_t framing_push(framing_decoder_t *self, uint8_t byte)
 {
-    if (byte == 0) {
+    if (byte == 0u) {
         const framing_status_t status = judge(self);
         if (status == FRAMING_FRAME) {
             self->frame_length = self->length - FRAMING_CRC_BYTES;
@@ -74,7 +75,7 @@ framing_status_t framing_push(framing_decoder_t *self, uint8_t byte)
         begin_frame(self);
         return status;
     }
-    if (self->left > 0) {
+    if (self->left > 0u) {
         self->left--;
         put(self, byte);
     } else {
@@ -96,7 +97,7 @@ void framing_send(uint8_t *frame, uint32_t length, framing_write_t write)
     bool more = true;
     while (more) {
         uint32_t run = 0;
-        while (run < BLOCK_MAX && at + run < length && frame[at + run] != 0) {
+        while (run < BLOCK_MAX && at + run < length && frame[at + run] != 0u) {
             run++;
         }
         const uint8_t code = (uint8_t)(run + 1u);

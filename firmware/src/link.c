@@ -26,7 +26,7 @@ static void on_hello(link_t *self)
 
 static void begin_run(link_t *self, uint8_t run, uint8_t flags)
 {
-    if (flags & FEAST_WIRE_START_INITIALISE) {
+    if ((flags & FEAST_WIRE_START_INITIALISE) != 0u) {
         feast_init(self->feast);
     } else {
         feast_reset(self->feast);
@@ -202,9 +202,9 @@ static void on_frame(link_t *self, uint32_t length)
     switch (type) {
     case FEAST_WIRE_HELLO: on_hello(self); break;
     case FEAST_WIRE_START: on_start(self); break;
-    case FEAST_WIRE_EVENTS: if (take_run(self)) on_events(self, length); break;
-    case FEAST_WIRE_POLL: if (take_run(self)) on_poll(self); break;
-    case FEAST_WIRE_END: if (take_run(self)) on_end(self); break;
+    case FEAST_WIRE_EVENTS: if (take_run(self)) { on_events(self, length); } break;
+    case FEAST_WIRE_POLL: if (take_run(self)) { on_poll(self); } break;
+    case FEAST_WIRE_END: if (take_run(self)) { on_end(self); } break;
     default:
         if (!state_on_frame(self, type, length)) {
             reply_error(self, FEAST_WIRE_ERROR_UNKNOWN, type);
@@ -227,7 +227,6 @@ static void on_status(link_t *self, framing_status_t status)
 {
     const uint32_t length = self->decoder.frame_length;
     switch (status) {
-    case FRAMING_MORE: break;
     case FRAMING_BAD: on_damage(self, FEAST_WIRE_COUNTER_BAD_FRAME); break;
     case FRAMING_BAD_CRC: on_damage(self, FEAST_WIRE_COUNTER_BAD_CRC); break;
     case FRAMING_TOO_LONG: on_damage(self, FEAST_WIRE_COUNTER_TOO_LONG); break;
@@ -238,6 +237,8 @@ static void on_status(link_t *self, framing_status_t status)
             on_frame(self, length);
         }
         break;
+    case FRAMING_MORE:
+    default: break;
     }
 }
 
@@ -257,11 +258,11 @@ static uint32_t measure_overhead(void)
 
 void link_init(link_t *self, feast_t *feast)
 {
-    memset(self, 0, sizeof *self);
+    (void)memset(self, 0, sizeof *self);
     self->feast = feast;
     framing_init(&self->decoder, self->frame, LINK_FRAME_BYTES);
     feast_init(feast);
-    store_load(feast);
+    (void)store_load(feast);
     self->ticks_overhead = measure_overhead();
 }
 
@@ -272,5 +273,5 @@ bool link_poll(link_t *self)
     for (uint32_t i = 0; i < count; i++) {
         on_status(self, framing_push(&self->decoder, chunk[i]));
     }
-    return count > 0;
+    return count > 0u;
 }

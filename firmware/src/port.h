@@ -63,7 +63,7 @@ typedef struct {
 port_fault_t port_last_fault(void);
 
 /* Records the fault and resets the board. */
-_Noreturn void port_fail(uint32_t line);
+__attribute__((noreturn)) void port_fail(uint32_t line);
 #define PORT_ASSERT(condition) ((condition) ? (void)0 : port_fail((uint32_t)__LINE__))
 
 #endif

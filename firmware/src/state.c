@@ -10,7 +10,8 @@
 #define FEATURES_PER_FRAME ((BODY_BYTES - FEAST_WIRE_SIGNALS_REPLY_BYTES) / FEATURE_BYTES)
 #define SCORE_BYTES 8u
 #define SCORES_PER_FRAME ((BODY_BYTES - FEAST_WIRE_SCORES_REPLY_BYTES) / SCORE_BYTES)
-#define WORDS_PER_FRAME ((BODY_BYTES - FEAST_WIRE_STATE_BYTES) / 2u)
+#define WORD_BYTES 2u
+#define WORDS_PER_FRAME ((BODY_BYTES - FEAST_WIRE_STATE_BYTES) / WORD_BYTES)
 _Static_assert(FEATURES_PER_FRAME > 0u, "a frame of signals has room for a feature");
 _Static_assert(SCORES_PER_FRAME > 0u, "a frame of scores has room for a class");
 _Static_assert(FEAST_WIRE_COUNTERS_REPLY_BYTES <= BODY_BYTES, "the counters fit a frame");
@@ -51,12 +52,13 @@ static void reply_signals(link_t *self, uint32_t first)
         const uint32_t count = left < FEATURES_PER_FRAME ? left : FEATURES_PER_FRAME;
         uint8_t *at = &out[FEAST_WIRE_SIGNALS_REPLY_BYTES];
         feast_wire_put_u16(&out[FEAST_WIRE_SIGNALS_REPLY_AT_FIRST], (uint16_t)first);
-        for (const uint32_t end = first + count; first < end; first++) {
-            feast_wire_put_u32(at, (uint32_t)feast_threshold(self->feast, first));
-            feast_wire_put_u32(at + 4, feast_wins(self->feast, first));
+        for (uint32_t i = 0; i < count; i++) {
+            feast_wire_put_u32(at, (uint32_t)feast_threshold(self->feast, first + i));
+            feast_wire_put_u32(at + 4, feast_wins(self->feast, first + i));
             at += FEATURE_BYTES;
         }
-        reply_acked(self, FEAST_WIRE_SIGNALS_REPLY, (uint32_t)(at - out));
+        first += count;
+        reply_acked(self, FEAST_WIRE_SIGNALS_REPLY, FEAST_WIRE_SIGNALS_REPLY_BYTES + count * FEATURE_BYTES);
     }
 }
 
@@ -70,27 +72,29 @@ static void reply_scores(link_t *self, uint32_t first)
         const uint32_t count = left < SCORES_PER_FRAME ? left : SCORES_PER_FRAME;
         uint8_t *at = &out[FEAST_WIRE_SCORES_REPLY_BYTES];
         feast_wire_put_u16(&out[FEAST_WIRE_SCORES_REPLY_AT_FIRST], (uint16_t)first);
-        for (const uint32_t end = first + count; first < end; first++) {
-            feast_wire_put_u64(at, (uint64_t)feast_score(self->feast, first));
+        for (uint32_t i = 0; i < count; i++) {
+            feast_wire_put_u64(at, (uint64_t)feast_score(self->feast, first + i));
             at += SCORE_BYTES;
         }
-        reply_acked(self, FEAST_WIRE_SCORES_REPLY, (uint32_t)(at - out));
+        first += count;
+        reply_acked(self, FEAST_WIRE_SCORES_REPLY, FEAST_WIRE_SCORES_REPLY_BYTES + count * SCORE_BYTES);
     }
 }
 #endif
 
 static void reply_words(link_t *self, uint32_t first, uint32_t left)
 {
-    while (left > 0) {
+    while (left > 0u) {
         const uint32_t count = left < WORDS_PER_FRAME ? left : WORDS_PER_FRAME;
         uint8_t *at = &self->out[FEAST_WIRE_STATE_BYTES];
         feast_wire_put_u32(&self->out[FEAST_WIRE_STATE_AT_FIRST], first);
-        for (const uint32_t end = first + count; first < end; first++) {
-            feast_wire_put_u16(at, feast_snapshot_word(self->feast, first));
-            at += 2;
+        for (uint32_t i = 0; i < count; i++) {
+            feast_wire_put_u16(at, feast_snapshot_word(self->feast, first + i));
+            at += WORD_BYTES;
         }
+        first += count;
         left -= count;
-        reply_acked(self, FEAST_WIRE_STATE, (uint32_t)(at - self->out));
+        reply_acked(self, FEAST_WIRE_STATE, FEAST_WIRE_STATE_BYTES + count * WORD_BYTES);
     }
 }
 
@@ -135,7 +139,8 @@ static void on_write(link_t *self, uint32_t length)
     }
     self->uploading = true;
     for (uint32_t at = FEAST_WIRE_WRITE_STATE_BYTES; at < length; at += 2u) {
-        feast_import_word(self->feast, index++, feast_wire_get_u16(&self->frame[at]));
+        feast_import_word(self->feast, index, feast_wire_get_u16(&self->frame[at]));
+        index++;
     }
     reply_credit(self);
 }

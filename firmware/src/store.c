@@ -1,13 +1,13 @@
 #include "store.h"
 
-#if LINK_KEEPS
-
 #include <string.h>
 
 #include "feast_wire.h"
 #include "framing.h"
 
 _Static_assert((STORE_UNIT_BYTES & (STORE_UNIT_BYTES - 1u)) == 0u && STORE_UNIT_BYTES >= 4u, "STORE_UNIT_BYTES");
+
+#if LINK_KEEPS
 
 #define MAGIC 0x54534146u /* "FAST" */
 #define AT_BUILD_ID 4u
@@ -68,7 +68,7 @@ static uint32_t newest(uint32_t *number)
 uint32_t store_kept(void)
 {
     uint32_t number;
-    newest(&number);
+    (void)newest(&number);
     return number;
 }
 
@@ -128,7 +128,7 @@ static bool write_slot(const feast_t *feast, uint32_t slot, uint32_t number)
     uint32_t crc = 0;
     for (uint32_t at = 0; at < AT_CHECKSUM; at += STORE_UNIT_BYTES) {
         uint32_t count = 0;
-        memset(unit, 0xFF, sizeof unit);
+        (void)memset(unit, 0xFF, sizeof unit);
         for (; count < STORE_UNIT_BYTES && at + count < STORE_BODY_BYTES; count++) {
             unit[count] = body_byte(feast, number, at + count);
         }
@@ -137,7 +137,7 @@ static bool write_slot(const feast_t *feast, uint32_t slot, uint32_t number)
             return false;
         }
     }
-    memset(unit, 0xFF, sizeof unit);
+    (void)memset(unit, 0xFF, sizeof unit);
     feast_wire_put_u32(unit, crc);
     return store_port_write(slot, AT_CHECKSUM, unit);
 }
@@ -149,7 +149,10 @@ bool store_save(const feast_t *feast)
     if (held != NO_SLOT && holds(held, feast)) {
         return true; /* asked again: no wear, no wait */
     }
-    const uint32_t slot = held == 0u ? 1u : 0u;
+    uint32_t slot = 0u;
+    if (held == slot) {
+        slot = 1u;
+    }
     number = number + 1u == 0u ? 1u : number + 1u;
     if (!store_port_erase(slot, STORE_SLOT_BYTES) || !write_slot(feast, slot, number)) {
         return false;
@@ -158,6 +161,4 @@ bool store_save(const feast_t *feast)
     return written.whole && written.number == number;
 }
 
-#else
-typedef int store_is_not_built; /* ISO C wants a declaration */
 #endif

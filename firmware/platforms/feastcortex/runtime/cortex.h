@@ -2,6 +2,8 @@
 #ifndef FEAST_CORTEX_H
 #define FEAST_CORTEX_H
 
+#include "bits.h"
+
 #define SYST_CSR 0xE000E010u
 #define SYST_CSR_ENABLE 0x1u
 #define SYST_CSR_INTERRUPT 0x2u
@@ -13,12 +15,12 @@
 #define NVIC_ICPR 0xE000E280u
 #define SCB_ICSR 0xE000ED04u
 #define SCB_ICSR_ACTIVE 0x1FFu
-#define SCB_ICSR_CLEAR_SYSTICK (1u << 25)
+#define SCB_ICSR_CLEAR_SYSTICK BIT(25)
 #define SCB_VTOR 0xE000ED08u /* reads 0 and ignores writes on cores without it */
 #define SCB_AIRCR 0xE000ED0Cu
 #define SCB_AIRCR_RESET 0x05FA0004u
 #define SCB_CCR 0xE000ED14u
-#define SCB_CCR_INSTRUCTION_CACHE (1u << 17)
+#define SCB_CCR_INSTRUCTION_CACHE BIT(17)
 #define SCB_CFSR 0xE000ED28u /* not on ARMv6-M */
 #define SCB_CPACR 0xE000ED88u
 #define SCB_ICIALLU 0xE000EF50u /* writing it empties the instruction cache */

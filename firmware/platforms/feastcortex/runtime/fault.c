@@ -6,6 +6,8 @@
 #include "mmio.h"
 
 #define RECORD_MAGIC 0xFA017EDu
+#define FRAME_BYTES 32u
+#define FRAME_AT_PC 24u
 
 typedef struct {
     uint32_t magic;
@@ -14,9 +16,7 @@ typedef struct {
 
 __attribute__((section(".noinit"))) static record_t record;
 
-static port_fault_t last;
-
-static _Noreturn void restart(port_fault_t fault)
+__attribute__((noreturn)) static void restart(port_fault_t fault)
 {
     record = (record_t){RECORD_MAGIC, fault};
     __asm volatile("dsb" ::: "memory");
@@ -26,17 +26,17 @@ static _Noreturn void restart(port_fault_t fault)
     }
 }
 
-/* `frame`: r0-r3, r12, lr, pc, xPSR as stacked by the core. After a stack overflow it lies outside the
- * RAM and is not read. */
-__attribute__((used)) _Noreturn static void record_fault(const uint32_t *frame)
+/* `frame`: where the core stacked r0-r3, r12, lr, pc, xPSR. After a stack overflow that lies outside the RAM and is
+ * not read. */
+__attribute__((used, noreturn)) static void record_fault(uint32_t frame)
 {
-    const bool readable = frame >= feast_stack_bottom && frame + 8 <= feast_stack_top;
+    const bool readable = frame >= STACK_BOTTOM && frame <= STACK_TOP - FRAME_BYTES;
 #ifdef __ARM_ARCH_6M__
     const uint32_t status = mmio_read(SCB_ICSR) & SCB_ICSR_ACTIVE;
 #else
     const uint32_t status = mmio_read(SCB_CFSR);
 #endif
-    restart((port_fault_t){PORT_FAULT_EXCEPTION, readable ? frame[6] : 0u, status});
+    restart((port_fault_t){PORT_FAULT_EXCEPTION, readable ? mmio_read(frame + FRAME_AT_PC) : 0u, status});
 }
 
 /* The stack may be what failed: start over at its top before calling anything. */
@@ -50,13 +50,14 @@ __attribute__((naked)) void fault_handler(void)
                    ".ltorg");
 }
 
-_Noreturn void port_fail(uint32_t line)
+void port_fail(uint32_t line)
 {
     restart((port_fault_t){PORT_FAULT_ASSERT, line, 0u});
 }
 
 port_fault_t port_last_fault(void)
 {
+    static port_fault_t last;
     if (record.magic == RECORD_MAGIC) {
         last = record.fault;
         record.magic = 0u;

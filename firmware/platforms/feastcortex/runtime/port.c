@@ -65,14 +65,14 @@ bool port_clock_fallback(void)
 
 uint32_t port_stack_bytes(void)
 {
-    return (uint32_t)((uintptr_t)feast_stack_top - (uintptr_t)feast_stack_bottom);
+    return STACK_TOP - STACK_BOTTOM;
 }
 
 uint32_t port_stack_used(void)
 {
-    const volatile uint32_t *word = feast_stack_bottom;
-    while (word < feast_stack_top && *word == STACK_PAINT) {
-        word++;
+    uint32_t at = STACK_BOTTOM;
+    while (at < STACK_TOP && mmio_read(at) == STACK_PAINT) {
+        at += 4u;
     }
-    return (uint32_t)((uintptr_t)feast_stack_top - (uintptr_t)word);
+    return STACK_TOP - at;
 }

@@ -4,13 +4,14 @@
 #include "port.h"
 #include "runtime.h"
 
+#include "bits.h"
 #include "board.h"
 #include "cortex.h"
 #include "mmio.h"
 #include "uart.h"
 
 #define UART_IRQ_WORD (4u * (FEAST_UART_IRQ / 32u))
-#define UART_IRQ_BIT (1u << (FEAST_UART_IRQ % 32u))
+#define UART_IRQ_BIT BIT(FEAST_UART_IRQ % 32u)
 #define RING_MASK (FEAST_RX_RING_BYTES - 1u)
 _Static_assert((FEAST_RX_RING_BYTES & RING_MASK) == 0u, "the receive ring must be a power of two");
 #define CONNECT_POLLS 10000u
@@ -34,10 +35,11 @@ static uint32_t put_polls;
 /* What clocks the UART and puts it on its pins: register writes, and waits for bits to be set. Address 0 ends
  * the list. */
 typedef struct {
-    uint32_t address, clear, set, wait;
+    uint32_t address;
+    uint32_t clear;
+    uint32_t set;
+    uint32_t wait;
 } step_t;
-
-static const step_t connect[] = {FEAST_CONNECT};
 
 static void take_step(const step_t *step)
 {
@@ -71,6 +73,7 @@ static void enable_interrupt(void)
 
 void serial_setup(uint32_t core_hz, bool fallback)
 {
+    static const step_t connect[] = {FEAST_CONNECT};
     for (const step_t *step = connect; step->address != 0u; step++) {
         take_step(step);
     }
@@ -135,7 +138,8 @@ void port_write(const uint8_t *bytes, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         uint32_t poll = 0;
         while (!uart_put(bytes[i])) {
-            if (++poll > put_polls) {
+            poll++;
+            if (poll > put_polls) {
                 dropped += count - i;
                 return;
             }

@@ -5,53 +5,60 @@
 #include "cortex.h"
 #include "mmio.h"
 
-extern uint32_t feast_data_start[], feast_data_end[], feast_data_load[];
-extern uint32_t feast_bss_start[], feast_bss_end[];
 extern int main(void);
 
-typedef union {
-    uint32_t *stack;
-    void (*handler)(void);
-} vector_t;
-
-#ifdef FEAST_DRIVER
-#ifdef __ARM_ARCH_6M__
-#define LAST_IRQ 31
-#else
-#define LAST_IRQ 239
-#endif
-#endif
-
 /* Of the external interrupts only that of the UART is ever enabled, so the table ends with it, except in a
- * build with a driver of the user's own, which may enable any. ARMv6-M takes every fault as a HardFault; the
- * others escalate to it, being disabled. */
-__attribute__((section(".vectors"), used)) static const vector_t vectors[] = {
-    [0] = {.stack = feast_stack_top},
-    [1] = {.handler = reset_handler},
-    [2] = {.handler = fault_handler}, /* NMI */
-    [3] = {.handler = fault_handler}, /* HardFault */
-#ifdef FEAST_DRIVER
-    [16 ... 16 + LAST_IRQ] = {.handler = driver_handler},
+ * build with a driver of the user's own, which may enable any. */
+#ifndef FEAST_DRIVER
+#define INTERRUPTS (FEAST_UART_IRQ + 1u)
+#elif defined(__ARM_ARCH_6M__)
+#define INTERRUPTS 32u
 #else
-    [16 + FEAST_UART_IRQ] = {.handler = uart_handler},
+#define INTERRUPTS 240u
+#endif
+
+typedef void (*handler_t)(void);
+
+/* ARMv6-M takes every fault as a HardFault; the others escalate to it, being disabled. */
+typedef struct {
+    const uint32_t *stack;
+    handler_t reset;
+    handler_t nmi;
+    handler_t hard_fault;
+    handler_t not_enabled[12]; /* the other exceptions of the core */
+    handler_t external[INTERRUPTS];
+} vectors_t;
+
+__attribute__((section(".vectors"), used)) static const vectors_t vectors = {
+    .stack = &feast_stack_top,
+    .reset = reset_handler,
+    .nmi = fault_handler,
+    .hard_fault = fault_handler,
+#ifdef FEAST_DRIVER
+    .external = {[0 ... INTERRUPTS - 1u] = driver_handler},
+#else
+    .external = {[FEAST_UART_IRQ] = uart_handler},
 #endif
 };
 
 void reset_handler(void)
 {
-    uint32_t *stack_pointer;
+    uint32_t stack_pointer;
     __asm volatile("mov %0, sp" : "=r"(stack_pointer));
-    for (volatile uint32_t *word = feast_stack_bottom; word < stack_pointer; word++) {
-        *word = STACK_PAINT;
+    for (uint32_t at = STACK_BOTTOM; at < stack_pointer; at += 4u) {
+        mmio_write(at, STACK_PAINT);
     }
-    const uint32_t *load = feast_data_load;
-    for (volatile uint32_t *word = feast_data_start; word < feast_data_end; word++) {
-        *word = *load++;
+    const uint32_t data = mmio_address(&feast_data_start);
+    const uint32_t data_bytes = mmio_address(&feast_data_end) - data;
+    const uint32_t load = mmio_address(&feast_data_load);
+    for (uint32_t i = 0; i < data_bytes; i += 4u) {
+        mmio_write(data + i, mmio_read(load + i));
     }
-    for (volatile uint32_t *word = feast_bss_start; word < feast_bss_end; word++) {
-        *word = 0u;
+    const uint32_t bss_end = mmio_address(&feast_bss_end);
+    for (uint32_t at = mmio_address(&feast_bss_start); at < bss_end; at += 4u) {
+        mmio_write(at, 0u);
     }
-    mmio_write(SCB_VTOR, (uint32_t)vectors);
+    mmio_write(SCB_VTOR, mmio_address(&feast_vectors));
 #if defined(__ARM_FEATURE_MVE) || defined(__ARM_FP)
     mmio_update(SCB_CPACR, 0u, SCB_CPACR_VECTORS);
     __asm volatile("dsb\n\tisb" ::: "memory");

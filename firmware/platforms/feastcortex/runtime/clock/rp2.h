@@ -9,6 +9,7 @@
 
 #include "clock.h"
 
+#include "bits.h"
 #include "board.h"
 
 #define RESETS (RESETS_BASE + 0x00u)
@@ -16,11 +17,11 @@
 #define XOSC_CTRL (XOSC_BASE + 0x00u)
 #define XOSC_CTRL_ON_1_TO_15_MHZ 0xFABAA0u
 #define XOSC_STATUS (XOSC_BASE + 0x04u)
-#define XOSC_STATUS_STABLE (1u << 31)
+#define XOSC_STATUS_STABLE BIT(31)
 #define XOSC_STARTUP (XOSC_BASE + 0x0Cu)
 #define XOSC_STARTUP_1_MS 47u /* in 256 periods */
 #define PLL_CS (PLL_BASE + 0x00u)
-#define PLL_CS_LOCKED (1u << 31)
+#define PLL_CS_LOCKED BIT(31)
 #define PLL_PWR (PLL_BASE + 0x04u)
 #define PLL_PWR_CORE_AND_VCO_DOWN 0x21u
 #define PLL_PWR_DIVIDERS_DOWN 0x8u
@@ -69,7 +70,7 @@ static bool pll_runs(void)
     if (!clock_reached(PLL_CS, PLL_CS_LOCKED, PLL_CS_LOCKED)) {
         return false;
     }
-    mmio_write(PLL_PRIM, (DIVIDE_1 << 16) | (DIVIDE_2 << 12));
+    mmio_write(PLL_PRIM, FIELD(DIVIDE_1, 16) | FIELD(DIVIDE_2, 12));
     mmio_update(PLL_PWR, PLL_PWR_DIVIDERS_DOWN, 0u);
     return true;
 }
@@ -78,7 +79,7 @@ static bool pll_runs(void)
 static bool switch_core(uint32_t source)
 {
     mmio_update(CLK_SYS_CTRL, CLK_SYS_CTRL_SOURCE, source);
-    return clock_reached(CLK_SYS_SELECTED, 1u << source, 1u << source);
+    return clock_reached(CLK_SYS_SELECTED, BIT(source), BIT(source));
 }
 
 bool clock_setup(void)

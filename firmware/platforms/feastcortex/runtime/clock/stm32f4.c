@@ -4,32 +4,33 @@
  * tolerates. Above 168 MHz the regulator needs its over-drive mode, which the STM32F446 has. */
 #include "clock.h"
 
+#include "bits.h"
 #include "board.h"
 
 #define FLASH_ACR 0x40023C00u
 #define FLASH_ACR_CACHES_5_WAIT_STATES 0x705u
 #define FLASH_ACR_LATENCY 0x7u
 #define PWR_CR 0x40007000u
-#define PWR_CR_OVERDRIVE (1u << 16)
-#define PWR_CR_OVERDRIVE_SWITCH (1u << 17)
+#define PWR_CR_OVERDRIVE BIT(16)
+#define PWR_CR_OVERDRIVE_SWITCH BIT(17)
 #define PWR_CSR 0x40007004u
-#define PWR_CSR_OVERDRIVE_READY (1u << 16)
-#define PWR_CSR_OVERDRIVE_SWITCHED (1u << 17)
+#define PWR_CSR_OVERDRIVE_READY BIT(16)
+#define PWR_CSR_OVERDRIVE_SWITCHED BIT(17)
 #define RCC_CR 0x40023800u
-#define RCC_CR_PLL_ON (1u << 24)
-#define RCC_CR_PLL_READY (1u << 25)
+#define RCC_CR_PLL_ON BIT(24)
+#define RCC_CR_PLL_READY BIT(25)
 #define RCC_PLLCFGR 0x40023804u
-#define RCC_PLLCFGR_R_2 (2u << 28) /* what the STM32F446 resets to; reserved elsewhere */
+#define RCC_PLLCFGR_R_2 FIELD(2u, 28) /* what the STM32F446 resets to; reserved elsewhere */
 #define RCC_CFGR 0x40023808u
 #define RCC_CFGR_SWITCH 0x3u
 #define RCC_CFGR_SWITCH_PLL 0x2u
 #define RCC_CFGR_STATUS 0xCu
 #define RCC_CFGR_STATUS_PLL 0x8u
 #define RCC_CFGR_PRESCALERS 0xFCF0u
-#define RCC_CFGR_APB1_BY_4 (5u << 10)
-#define RCC_CFGR_APB2_BY_2 (4u << 13)
+#define RCC_CFGR_APB1_BY_4 FIELD(5u, 10)
+#define RCC_CFGR_APB2_BY_2 FIELD(4u, 13)
 #define RCC_APB1ENR 0x40023840u
-#define RCC_APB1ENR_PWR (1u << 28)
+#define RCC_APB1ENR_PWR BIT(28)
 
 #define NORMAL_DRIVE_MAX_HZ 168000000u
 
@@ -56,7 +57,7 @@ static bool power_suffices(void)
 
 bool clock_setup(void)
 {
-    mmio_write(RCC_PLLCFGR, 16u | (PLL_N << 6) | (PLL_Q << 24) | RCC_PLLCFGR_R_2);
+    mmio_write(RCC_PLLCFGR, 16u | FIELD(PLL_N, 6) | FIELD(PLL_Q, 24) | RCC_PLLCFGR_R_2);
     mmio_update(RCC_CR, 0u, RCC_CR_PLL_ON);
     mmio_write(FLASH_ACR, FLASH_ACR_CACHES_5_WAIT_STATES);
     if (clock_reached(RCC_CR, RCC_CR_PLL_READY, RCC_CR_PLL_READY) && power_suffices() &&

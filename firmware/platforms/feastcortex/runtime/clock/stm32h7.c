@@ -3,6 +3,7 @@
  * 480 MHz is not used: early revisions of the part do not have it. */
 #include "clock.h"
 
+#include "bits.h"
 #include "board.h"
 
 #define FLASH_ACR 0x52002000u
@@ -12,11 +13,11 @@
 #define PWR_CR3_BYPASS 0x1u
 #define PWR_CR3_LDO 0x2u
 #define PWR_D3CR 0x58024818u
-#define PWR_D3CR_SCALE_1 (3u << 14)
-#define PWR_D3CR_READY (1u << 13)
+#define PWR_D3CR_SCALE_1 FIELD(3u, 14)
+#define PWR_D3CR_READY BIT(13)
 #define RCC_CR 0x58024400u
-#define RCC_CR_PLL1_ON (1u << 24)
-#define RCC_CR_PLL1_READY (1u << 25)
+#define RCC_CR_PLL1_ON BIT(24)
+#define RCC_CR_PLL1_READY BIT(25)
 #define RCC_CFGR 0x58024410u
 #define RCC_CFGR_SWITCH 0x7u
 #define RCC_CFGR_SWITCH_PLL1 0x3u
@@ -33,7 +34,7 @@
 #define RCC_D3CFGR_APB4_BY_2 0x40u
 #define RCC_PLLCKSELR 0x58024428u
 #define RCC_PLLCKSELR_PLL1_FIELDS 0x3F3u
-#define RCC_PLLCKSELR_HSI_M_32 (32u << 4)
+#define RCC_PLLCKSELR_HSI_M_32 FIELD(32u, 4)
 #define RCC_PLLCFGR 0x5802442Cu
 #define RCC_PLLCFGR_PLL1_FIELDS 0x7000Fu
 #define RCC_PLLCFGR_PLL1_P_INPUT_2_TO_4_MHZ 0x10004u
@@ -66,7 +67,7 @@ bool clock_setup(void)
 {
     mmio_update(RCC_PLLCKSELR, RCC_PLLCKSELR_PLL1_FIELDS, RCC_PLLCKSELR_HSI_M_32);
     mmio_update(RCC_PLLCFGR, RCC_PLLCFGR_PLL1_FIELDS, RCC_PLLCFGR_PLL1_P_INPUT_2_TO_4_MHZ);
-    mmio_write(RCC_PLL1DIVR, (PLL_N - 1u) | (PLL_BY_2 << 9) | (PLL_BY_2 << 16) | (PLL_BY_2 << 24));
+    mmio_write(RCC_PLL1DIVR, (PLL_N - 1u) | FIELD(PLL_BY_2, 9) | FIELD(PLL_BY_2, 16) | FIELD(PLL_BY_2, 24));
     mmio_update(RCC_CR, 0u, RCC_CR_PLL1_ON);
     if (power_and_flash_suffice() && clock_reached(RCC_CR, RCC_CR_PLL1_READY, RCC_CR_PLL1_READY)) {
         divide_buses(RCC_D1CFGR_BUS_BY_2_APB3_BY_2, RCC_D2CFGR_APB1_APB2_BY_2, RCC_D3CFGR_APB4_BY_2);

@@ -2,16 +2,17 @@
  * (reference manual RM0351, sections 3.3 and 6.2). Voltage range 1, as after reset, allows 80 MHz. */
 #include "clock.h"
 
+#include "bits.h"
 #include "board.h"
 
 #define FLASH_ACR 0x40022000u
 #define FLASH_ACR_CACHES_4_WAIT_STATES 0x704u
 #define FLASH_ACR_LATENCY 0x7u
 #define RCC_CR 0x40021000u
-#define RCC_CR_HSI_ON (1u << 8)
-#define RCC_CR_HSI_READY (1u << 10)
-#define RCC_CR_PLL_ON (1u << 24)
-#define RCC_CR_PLL_READY (1u << 25)
+#define RCC_CR_HSI_ON BIT(8)
+#define RCC_CR_HSI_READY BIT(10)
+#define RCC_CR_PLL_ON BIT(24)
+#define RCC_CR_PLL_READY BIT(25)
 #define RCC_CFGR 0x40021008u
 #define RCC_CFGR_SWITCH 0x3u
 #define RCC_CFGR_SWITCH_PLL 0x3u
@@ -19,7 +20,7 @@
 #define RCC_CFGR_STATUS_PLL 0xCu
 #define RCC_PLLCFGR 0x4002100Cu
 #define RCC_PLLCFGR_HSI_M_1 0x2u
-#define RCC_PLLCFGR_R_ON_BY_2 (1u << 24)
+#define RCC_PLLCFGR_R_ON_BY_2 BIT(24)
 
 /* 16 MHz times N, divided by 2 for the core. */
 #define PLL_N (2u * (FEAST_CLOCK_HZ / 16000000u))
@@ -30,7 +31,7 @@ bool clock_setup(void)
 {
     mmio_update(RCC_CR, 0u, RCC_CR_HSI_ON);
     if (clock_reached(RCC_CR, RCC_CR_HSI_READY, RCC_CR_HSI_READY)) {
-        mmio_write(RCC_PLLCFGR, RCC_PLLCFGR_HSI_M_1 | (PLL_N << 8) | RCC_PLLCFGR_R_ON_BY_2);
+        mmio_write(RCC_PLLCFGR, RCC_PLLCFGR_HSI_M_1 | FIELD(PLL_N, 8) | RCC_PLLCFGR_R_ON_BY_2);
         mmio_update(RCC_CR, 0u, RCC_CR_PLL_ON);
         mmio_write(FLASH_ACR, FLASH_ACR_CACHES_4_WAIT_STATES);
         if (clock_reached(RCC_CR, RCC_CR_PLL_READY, RCC_CR_PLL_READY) &&

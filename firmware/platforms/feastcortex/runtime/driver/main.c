@@ -10,6 +10,7 @@
 #define IPSR_FIRST_EXTERNAL 16u
 
 /* Until someone defines it. */
+/* cppcheck-suppress misra-c2012-8.7 ; for the user's files */
 __attribute__((weak)) void driver_interrupt(uint32_t number)
 {
     (void)number;

@@ -3,21 +3,23 @@
  * erased, the core waits for its next instruction unless that is in the cache. */
 #include "flash.h"
 
+#include "bits.h"
+
 #define FLASH_ACR 0x40023C00u
 #define FLASH_KEYR 0x40023C04u
 #define FLASH_SR 0x40023C0Cu
 #define FLASH_SR_ERRORS 0xF2u /* writing 1 clears them */
 #define FLASH_CR 0x40023C10u
-#define FLASH_CR_WORDS (2u << 8)
+#define FLASH_CR_WORDS FIELD(2u, 8)
 #define FLASH_ORIGIN 0x08000000u
-#define FLASH_ACR_DATA_CACHE (1u << 10)
-#define FLASH_ACR_EMPTY_DATA_CACHE (1u << 12)
-#define FLASH_SR_BUSY (1u << 16)
+#define FLASH_ACR_DATA_CACHE BIT(10)
+#define FLASH_ACR_EMPTY_DATA_CACHE BIT(12)
+#define FLASH_SR_BUSY BIT(16)
 #define FLASH_CR_PROGRAM 0x1u
 #define FLASH_CR_ERASE 0x2u
 #define FLASH_CR_ERASE_AT 3u /* which sector */
-#define FLASH_CR_START (1u << 16)
-#define FLASH_CR_LOCK (1u << 31)
+#define FLASH_CR_START BIT(16)
+#define FLASH_CR_LOCK BIT(31)
 
 #define FIRST_LARGE_SECTOR 5u
 #define LARGE_SECTOR_BYTES 0x20000u
@@ -66,7 +68,7 @@ bool flash_erase(uint32_t address)
     const uint32_t sector = FIRST_LARGE_SECTOR - 1u + (address - FLASH_ORIGIN) / LARGE_SECTOR_BYTES;
     bool done = unlock();
     if (done) {
-        const uint32_t order = FLASH_CR_WORDS | FLASH_CR_ERASE | (sector << FLASH_CR_ERASE_AT);
+        const uint32_t order = FLASH_CR_WORDS | FLASH_CR_ERASE | FIELD(sector, FLASH_CR_ERASE_AT);
         mmio_write(FLASH_CR, order);
         mmio_write(FLASH_CR, order | FLASH_CR_START);
         done = is_done();
