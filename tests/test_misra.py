@@ -1,4 +1,4 @@
-"""MISRA C:2012 of the emitted C: rules disapplied in docs/proofs.md, deviations at their lines, no more."""
+"""MISRA C:2012 of all our C: rules disapplied in docs/proofs.md, deviations at their lines, no more."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from codegen.boards import Kernel
+from codegen.boards import Board, Kernel, get_board, load_boards
 from codegen.options import Options
-from tests.proofs import misra
+from tests.firmware_project import needs_compiler
+from tests.proofs import firmware, misra
 from tests.proofs.driver import KERNELS, emitted
 from tests.proofs.products import all_options, networks
 
@@ -53,3 +54,44 @@ def test_planted_violations_are_found(tmp_path: Path) -> None:
     )
     found = {(finding.rule, finding.statement) for finding in misra.findings(files, tmp_path)}
     assert {("7.1", octal), ("10.1", shift)} <= found
+
+
+@needs_compiler
+def test_the_firmware_breaks_no_rule_but_where_a_comment_says_so(tmp_path: Path) -> None:
+    """Every file once, and no comment without need; every board whole is a longer check."""
+    builds = firmware.every_file(tmp_path)
+    checked = {source for build in builds for source in build.sources}
+    assert checked == {Path(path) for path in firmware.texts() if path.endswith(".c")}
+    found = (misra.check(build.sources, build.defined, deviations=False) for build in builds)
+    assert set().union(*found) == misra.commented(firmware.texts())
+
+
+@needs_compiler
+@pytest.mark.prove
+@pytest.mark.parametrize("board", load_boards().values(), ids=lambda board: board.name)
+def test_every_required_rule_holds_in_every_firmware(board: Board, tmp_path: Path) -> None:
+    """Rules about all files of a program, too: firmware and library are checked together."""
+    for name, library in firmware.libraries(board).items():
+        for kind in (firmware.with_link, firmware.with_driver):
+            folder = tmp_path / name / kind.__name__
+            build = kind(board, library, folder)
+            sources = [*build.sources, *sorted((folder / "src").glob("*.c"))]
+            assert misra.check(sources, build.defined) == set(), name
+
+
+@needs_compiler
+def test_planted_violations_in_the_firmware_are_found(tmp_path: Path) -> None:
+    """In a driver of a UART: a register without mmio.h, and a comment that names another rule."""
+    board = get_board("pico")
+    build = firmware.with_link(board, {}, tmp_path)
+    driver = next(source for source in build.sources if source.parent.name == "uart")
+    bare, shift = "*(volatile uint32_t *)UART_CR = 0u;", "mmio_write(UART_CR, 1u << 9);"
+    right = "mmio_write(UART_CR, 0u);"
+    text = driver.read_text(encoding="utf-8")
+    assert text.count(right) == 1
+    wrong = f"{bare}\n    /* cppcheck-suppress misra-c2012-11.3 ; another rule */\n    {shift}"
+    (tmp_path / driver.name).write_text(text.replace(right, wrong), encoding="utf-8")
+    found = {
+        (finding.rule, finding.statement) for finding in misra.check([tmp_path / driver.name], build.defined)
+    }
+    assert found == {("11.4", bare), ("12.2", shift)}

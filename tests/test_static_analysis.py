@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from codegen.boards import Kernel
 from codegen.options import Options
+from tests.firmware_project import needs_compiler
 from tests.networks import make_model
-from tests.proofs import eva
+from tests.proofs import eva, firmware
 from tests.proofs.driver import KERNELS, SENSOR, emitted, write_library
 
 LEARNING = Options(learning=True)
@@ -140,22 +142,32 @@ def plant(files: dict[str, str], code: str) -> dict[str, str]:
 
 def gcc_analyser(files: dict[str, str], folder: Path) -> str:
     sources = write_library(files, folder)
-    command = ["gcc", "-std=c11", "-O2", "-fanalyzer", f"-I{folder / 'include'}", "-c", *sources]
-    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder).stderr
+    return run_gcc(["gcc", f"-I{folder / 'include'}"], sources, folder)
+
+
+def run_gcc(compiler: list[str], sources: Sequence[str | Path], folder: Path) -> str:
+    """What -fanalyzer says; each source by itself, for two may have one name."""
+    said = ""
+    for source in sources:
+        command = [*compiler, "-std=c11", "-O2", "-fanalyzer", "-o", folder / "analysed.o", "-c", source]
+        said += subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    return said
 
 
 def clang_tidy(files: dict[str, str], folder: Path) -> str:
-    """Warnings of bugprone, cert and the analyser, but for checks docs/proofs.md names."""
     sources = write_library(files, folder)
+    return run_clang_tidy([f"-I{folder / 'include'}"], sources)
+
+
+def run_clang_tidy(flags: list[str], sources: Sequence[str | Path], without: str = "") -> str:
+    """Warnings of bugprone, cert and the analyser, but for checks docs/proofs.md names."""
     checks = (
         "-*,bugprone-*,cert-*,clang-analyzer-*,-bugprone-easily-swappable-parameters,"
         "-bugprone-narrowing-conversions,-bugprone-implicit-widening-of-multiplication-result,"
-        "-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling"
+        "-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling" + without
     )
     command = ["clang-tidy", "--quiet", f"--checks={checks}", *sources]
-    done = subprocess.run(
-        [*command, "--", "-std=c11", f"-I{folder / 'include'}"], check=False, capture_output=True, text=True
-    )
+    done = subprocess.run([*command, "--", "-std=c11", *flags], check=False, capture_output=True, text=True)
     assert "error:" not in done.stdout, done.stdout
     return "\n".join(line for line in done.stdout.splitlines() if "warning:" in line)
 
@@ -185,3 +197,40 @@ def test_analysers_find_a_planted_violation(tmp_path: Path) -> None:
     files = emitted(make_model(SENSOR, radius=2, neurons=5), Options(), "portable")
     assert "-Wanalyzer-use-after-free" in gcc_analyser(plant(files, READS_FREED), tmp_path / "gcc")
     assert "after it is freed" in clang_tidy(plant(files, READS_FREED), tmp_path / "tidy")
+
+
+def newlib() -> Path:
+    """Where the cross compiler has the headers of its C library."""
+    command = ["arm-none-eabi-gcc", "-M", "-xc", "-"]
+    done = subprocess.run(command, input="#include <string.h>", check=True, capture_output=True, text=True)
+    return next(Path(word) for word in done.stdout.split() if word.endswith("/string.h")).parent
+
+
+@needs_compiler
+@pytest.mark.prove
+def test_analysers_are_content_with_the_firmware(tmp_path: Path) -> None:
+    """Every file once, the link with every library, as compiled for a board that has it."""
+    for tool in ("gcc", "clang-tidy"):
+        need(tool)
+    target = ["--target=arm-none-eabi", f"-isystem{newlib()}"]
+    for build in firmware.every_file(tmp_path):
+        compiler = ["arm-none-eabi-gcc", *build.machine, *build.flags]
+        assert run_gcc(compiler, build.sources, tmp_path) == ""
+        flags = [*target, *build.machine, *build.flags]
+        assert run_clang_tidy(flags, build.sources, without=",-bugprone-branch-clone") == ""
+
+
+@needs_compiler
+@pytest.mark.prove
+def test_analysers_find_a_planted_violation_in_the_firmware(tmp_path: Path) -> None:
+    for tool in ("gcc", "clang-tidy"):
+        need(tool)
+    build = firmware.every_file(tmp_path)[0]
+    source = tmp_path / "framing.c"
+    source.write_text(
+        (firmware.LINK / "framing.c").read_text(encoding="utf-8") + READS_FREED, encoding="utf-8"
+    )
+    said = run_gcc(["arm-none-eabi-gcc", *build.machine, *build.flags], [source], tmp_path)
+    assert "-Wanalyzer-use-after-free" in said
+    flags = ["--target=arm-none-eabi", f"-isystem{newlib()}", *build.machine, *build.flags]
+    assert "after it is freed" in run_clang_tidy(flags, [source])

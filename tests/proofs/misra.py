@@ -1,9 +1,10 @@
-"""Runs cppcheck's MISRA C:2012 addon over the emitted C; leaves what no comment and no plan explains."""
+"""Runs cppcheck's MISRA C:2012 addon over C; leaves what no comment and no plan explains."""
 
 from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,14 +13,14 @@ from tests.proofs.driver import write_library
 
 PLAN = Path(__file__).parents[2] / "docs" / "proofs.md"
 _ROW = re.compile(r"^\| (\d+\.\d+) \| disapplied \|", re.MULTILINE)
-_FINDING = re.compile(r"^(.+):(\d+):misra-c2012-([\d.]+)$", re.MULTILINE)
+_FINDING = re.compile(r"(.+):(\d+):(?:misra-c2012-)?(\S+)")
 _DEVIATION = re.compile(r"/\* cppcheck-suppress misra-c2012-([\d.]+) ; (\S.*) \*/")
 _LIMIT_S = 120
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """A rule of MISRA C:2012 and the statement that breaks it."""
+    """A rule of MISRA C:2012, or what else cppcheck calls an error, and the statement that breaks it."""
 
     rule: str
     file: str
@@ -32,23 +33,34 @@ def disapplied() -> set[str]:
 
 
 def findings(files: dict[str, str], folder: Path, *, deviations: bool = True) -> set[Finding]:
-    """What the addon finds of rules that apply; with `deviations`, without what comments explain."""
+    """What `check` finds in an emitted library, which is written to `folder`."""
     sources = write_library(files, folder)
+    return check(sources, [f"-I{folder / 'include'}"], deviations=deviations)
+
+
+def check(sources: Iterable[str | Path], flags: Iterable[str], *, deviations: bool = True) -> set[Finding]:
+    """What the addon finds of rules that apply; with `deviations`, without what comments explain.
+
+    flags: include folders and definitions. With definitions nothing else is defined, without every #if is
+    followed.
+    """
     command = ["cppcheck", "--addon=misra", "--std=c11", "--quiet", "--template={file}:{line}:{id}"]
     command += [f"--suppress=misra-c2012-{rule}" for rule in sorted(disapplied())]
     command += ["--inline-suppr"] if deviations else []
     done = subprocess.run(
-        [*command, f"-I{folder / 'include'}", *sources],
+        [*command, *flags, *sources],
         check=True,
         capture_output=True,
         text=True,
         timeout=_LIMIT_S,
     )
     found = set()
-    for path, line, rule in _FINDING.findall(done.stderr):
+    for said in done.stderr.splitlines():
+        match = _FINDING.fullmatch(said)
+        assert match, done.stderr
+        path, line, rule = match.groups()
         statement = Path(path).read_text(encoding="utf-8").splitlines()[int(line) - 1].strip()
         found.add(Finding(rule, Path(path).name, statement))
-    assert bool(found) == bool(done.stderr.strip()), done.stderr
     return found
 
 
