@@ -161,7 +161,7 @@
 #define FEAST_WIRE_SIGNALS_REPLY_AT_HITS 12u /* u32: events that a feature won */
 #define FEAST_WIRE_SIGNALS_REPLY_AT_MISSES 16u /* u32: events that none was in range of */
 #define FEAST_WIRE_SIGNALS_REPLY_AT_BORDER 20u /* u32: events without a full patch */
-#define FEAST_WIRE_SIGNALS_REPLY_AT_OUTSIDE 24u /* u32: events off the sensor */
+#define FEAST_WIRE_SIGNALS_REPLY_AT_OUTSIDE 24u /* u32: events off the camera */
 #define FEAST_WIRE_SIGNALS_REPLY_AT_BACKWARDS 28u /* u32: events out of order */
 #define FEAST_WIRE_SIGNALS_REPLY_AT_WINDOW_EVENTS 32u /* u16: compared events in the present window of 1024 */
 #define FEAST_WIRE_SIGNALS_REPLY_AT_WINDOW_MISSES 34u /* u16: missed events among them */
