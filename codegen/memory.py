@@ -157,7 +157,11 @@ def struct_bytes(members: tuple[Member, ...]) -> int:
 
 
 def budget(shape: Shape, options: Options, kernel: Kernel) -> Budget:
-    """RAM, flash and stack of the library for a network, with what `options` leave of it."""
+    """RAM, flash and stack of the library for a network, with what `options` leave of it.
+
+    Raises FeastError for options that exclude each other.
+    """
+    options.check()
     shape = shape.emitted(options)
     readout, filters = shape.readout, shape.filters
     layout = make_layout(shape.params, kernel, options.weights == "int8")

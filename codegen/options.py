@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from codegen.errors import FeastError
+
 Select = Literal["nearest", "threshold"]
 Weights = Literal["int16", "int8"]
 
@@ -23,6 +25,11 @@ class Options:
     """Keep class scores, if the model has a readout."""
     filters: bool = True
     """Filter as the model says; without, events come filtered and in pixels of the network already."""
+
+    def check(self) -> None:
+        """Raise FeastError for options that exclude each other."""
+        if self.learning and self.weights == "int8":
+            raise FeastError("weights int8: learning needs weights int16")
 
     @property
     def below(self) -> Options:

@@ -123,12 +123,11 @@ def stored_weights(quant: QuantModel, options: Options) -> StoredWeights:
 
     Raises FeastError for learning with int8 weights, or with parameters fixed point cannot express.
     """
+    options.check()
     if options.learning:
         check_learnable(quant.params)
     if options.weights == "int16":
         return StoredWeights(quant.weights, qformat.WEIGHT_BITS)
-    if options.learning:
-        raise FeastError("weights int8: learning needs weights int16")
     fraction = qformat.WEIGHT_BITS - 1
     while np.abs(_narrowed(quant.weights, fraction)).max() > qformat.NARROW_MAX:
         fraction -= 1

@@ -39,12 +39,18 @@ def broken(folder: Path) -> Path:
 
 
 @pytest.fixture
-def planted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers of `planted_main`."""
-    monkeypatch.setattr(apart, "_idle", apart._Idle())
-    monkeypatch.setattr(apart, "WORKER", "tests.test_apart")
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No worker waits yet."""
+    idle = apart._Idle()
+    monkeypatch.setattr(apart, "_idle", idle)
     yield
-    apart._idle.end()
+    idle.end()
+
+
+@pytest.fixture
+def planted(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of `planted_main`."""
+    monkeypatch.setattr(apart, "WORKER", "tests.test_apart")
 
 
 def planted_main() -> None:
@@ -93,7 +99,7 @@ def test_a_file_that_ends_its_decoder_is_one_line_and_the_next_reads(tmp_path: P
     [
         ("die", r"^die: damaged: its decoder ended \(Segmentation fault\) after event 3$"),
         ("leave", r"^leave: damaged: its decoder ended \(exit 3\) after event 3$"),
-        ("hang", r"^hang: damaged: its decoder gave no answer for 0.5 s after event 3$"),
+        ("hang", r"^hang: its decoder gave no answer for 0.5 s after event 3$"),
     ],
 )
 def test_workers_that_end(what: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,6 +201,7 @@ def test_workers_end_with_their_process(tmp_path: Path) -> None:
             pytest.fail(f"the worker of a process that was {how} lives on")
 
 
+@pytest.mark.usefixtures("fresh")
 def test_answers_without_sense_are_an_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A worker that a file has taken over may say anything."""
     path, _ = written(tmp_path)
@@ -207,16 +214,46 @@ def test_answers_without_sense_are_an_end(monkeypatch: pytest.MonkeyPatch, tmp_p
         b'{"sensor": [0, "x"]}',
         b"\xff",
     ):
-        monkeypatch.setattr(apart, "_idle", apart._Idle())
         monkeypatch.setattr(apart, "WORKER", "tests.test_apart")
         monkeypatch.setenv("SAYS", said.decode("latin-1"))
         with pytest.raises(FeastError, match=r"a.aedat4: damaged: its decoder"):
             open_recording(path)
 
 
+@pytest.mark.usefixtures("fresh")
+def test_modules_beside_the_recordings_are_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, events = written(tmp_path)
+    for name in ("json", "h5py", "aedat", "codegen", "host"):
+        (tmp_path / f"{name}.py").write_text("import os\nos._exit(4)\n")
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(open_recording(path).read(), events)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder in use cannot be removed")
+def test_the_folder_one_works_in_may_be_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, events = written(tmp_path)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    np.testing.assert_array_equal(open_recording(path).read(), events)
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_worker_that_cannot_start_is_not_the_files_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "WORKER", "host.readers.none")
+    with pytest.raises(FeastError, match=r"a\.aedat4: its decoder cannot be started: `.+` may say why"):
+        open_recording(written(tmp_path)[0])
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    with pytest.raises(FeastError, match=r"the decoder cannot be started: No such file"):
+        open_recording(written(tmp_path)[0])
+
+
 if __name__ == "__main__":
     if "SAYS" in os.environ:
         sys.stdin.readline()
-        sys.stdout.buffer.write(os.environ["SAYS"].encode("latin-1") + b"\n")
+        sys.stdout.buffer.write(apart.READY + os.environ["SAYS"].encode("latin-1") + b"\n")
     else:
         planted_main()

@@ -257,6 +257,12 @@ def test_build_with_nothing_emitted_says_what_to_run(codegen: Codegen) -> None:
     assert_refused(codegen("build", "--board", BOARD), "codegen emit")
 
 
+@pytest.mark.parametrize("command", ["emit", "build"])
+def test_options_that_exclude_each_other(codegen: Codegen, model: Path, command: str) -> None:
+    arguments = (command, model, "--board", BOARD, "--learning", "--weights", "int8")
+    assert_refused(codegen(*arguments), "weights int8: learning needs weights int16")
+
+
 def test_options_of_a_model_need_the_model(codegen: Codegen) -> None:
     assert_refused(codegen("build", "--board", BOARD, "--learning"), "--learning")
 

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from codegen.errors import FeastError
 from codegen.model import Sensor
 from codegen.records import Events
@@ -73,8 +71,3 @@ def open_recording(path: Path, sensor: Sensor | None = None) -> Recording:
     if sensor not in (None, opened.sensor):
         raise FeastError(f"{path}: has a {opened.sensor} sensor, not {sensor}")
     return opened
-
-
-def read_events(path: Path, sensor: Sensor | None = None) -> Events:
-    """All events of a file at once, as `open_recording` reads them."""
-    return np.asarray(open_recording(path, sensor).read())

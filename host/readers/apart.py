@@ -34,6 +34,8 @@ from host.readers.base import Recording
 LIMIT_S: Final = 60.0
 """For one answer; a library that takes longer over a few 100,000 events does not come back."""
 WORKER: Final = "host.readers.worker"
+READY: Final = b"ready\n"
+"""What a worker says first."""
 _MOST_EVENTS: Final = 1 << 26
 _LONGEST_LINE: Final = 1 << 16
 
@@ -45,9 +47,8 @@ def opened_apart(decoder: str) -> Callable[[Path], Recording]:
     """
 
     def open_file(path: Path) -> Recording:
-        answers = list(_answers(decoder, path, read=False))
-        if len(answers) != 1 or isinstance(sensor := answers[0], np.ndarray):
-            raise FeastError(f"{path}: damaged: its decoder answered nonsense")
+        (sensor,) = _answers(decoder, path, read=False)
+        assert not isinstance(sensor, np.ndarray)
 
         def chunks() -> Iterator[Events]:
             for answer in _answers(decoder, path, read=True):
@@ -60,7 +61,10 @@ def opened_apart(decoder: str) -> Callable[[Path], Recording]:
 
 
 class _EndedError(Exception):
-    """The worker is no more; the text says how that came."""
+    """The worker is no more, or not to be trusted; the text says how that came."""
+
+
+_NONSENSE: Final = "damaged: its decoder answered nonsense"
 
 
 @dataclass(frozen=True)
@@ -74,14 +78,19 @@ class _Worker:
     """A process that decodes."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", WORKER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        self._late = False
+        # -P and no empty entry: a module in the folder one works in, or among the recordings, is not run.
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", WORKER],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": path},
+            )
+        except OSError as error:
+            raise FeastError(f"the decoder cannot be started: {error.strerror or error}") from None
+        self._ready = self.late = False
 
     @property
     def pid(self) -> int:
@@ -94,12 +103,12 @@ class _Worker:
     def end(self) -> None:
         """Kill it, unless it has ended."""
         self._process.kill()
-        with contextlib.suppress(BrokenPipeError):  # by a request that it has not read
+        with contextlib.suppress(OSError):  # a pipe with a request that it has not read
             self._process.communicate()
 
     def ask(self, request: dict[str, Any]) -> None:
         assert self._process.stdin
-        with contextlib.suppress(BrokenPipeError):  # the answer tells
+        with contextlib.suppress(OSError):  # the pipe is broken: the answer tells
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
 
@@ -108,9 +117,17 @@ class _Worker:
         timer = threading.Timer(LIMIT_S, self._give_up)
         timer.start()
         try:
+            if not self._ready:
+                self._await_start()
             return self._read()
         finally:
             timer.cancel()
+
+    def _await_start(self) -> None:
+        assert self._process.stdout
+        if self._process.stdout.readline(_LONGEST_LINE) != READY:
+            raise _EndedError(f"its decoder cannot be started: `{sys.executable} -m {WORKER}` may say why")
+        self._ready = True
 
     def _read(self) -> Sensor | Events | _Last | None:
         assert self._process.stdout
@@ -136,35 +153,36 @@ class _Worker:
                     return _Last(RuntimeError(text))
         except (ValueError, RecursionError, FeastError):
             pass
-        raise _EndedError("answered nonsense")
+        raise _EndedError(_NONSENSE)
 
     def _give_up(self) -> None:
-        self._late = True
+        self.late = True
         self._process.kill()
 
     def _how(self) -> str:
         status = self._process.wait()
-        if self._late:
-            return f"gave no answer for {LIMIT_S:.3g} s"
-        return f"ended ({signal.strsignal(-status) if status < 0 else f'exit {status}'})"
+        if self.late:
+            return f"its decoder gave no answer for {LIMIT_S:.3g} s"
+        return f"damaged: its decoder ended ({signal.strsignal(-status) if status < 0 else f'exit {status}'})"
 
 
 class _Idle:
     """Workers that wait for a file. There are several only where files are read at once."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Know of none: after a fork they serve the process that has started them."""
         self._lock = threading.Lock()
-        self._owner = os.getpid()
         self._workers: list[_Worker] = []
 
     def take(self) -> _Worker:
         """One of them, or a new one."""
         with self._lock:
-            if self._owner != os.getpid():  # after a fork: they serve the process that started them
-                self._owner, self._workers = os.getpid(), []
             while self._workers:
                 worker = self._workers.pop()
-                if worker.alive:
+                if worker.alive and not worker.late:
                     return worker
                 worker.end()
         return _Worker()
@@ -174,26 +192,34 @@ class _Idle:
             self._workers.append(worker)
 
     def end(self) -> None:
-        """End those that this process has started."""
-        while self._owner == os.getpid() and self._workers:
+        """End them."""
+        while self._workers:
             self._workers.pop().end()
 
 
 _idle: Final = _Idle()
 atexit.register(_idle.end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.forget)
 
 
 def _answers(decoder: str, path: Path, *, read: bool) -> Iterator[Sensor | Events | None]:
     """The sensor, then, if `read`, the events in pieces."""
-    worker, seen = _idle.take(), 0
+    worker, seen, first = _idle.take(), 0, True
     answer: Sensor | Events | _Last | None = None
     try:
-        worker.ask({"decoder": decoder, "path": str(path), "folder": str(Path.cwd()), "read": read})
+        worker.ask({"decoder": decoder, "path": str(path), "folder": _folder(), "read": read})
         while not isinstance(answer := worker.answer(), _Last):
+            if isinstance(answer, np.ndarray) == first or not (first or read):
+                raise _EndedError(_NONSENSE)
             yield answer
             seen += answer.size if isinstance(answer, np.ndarray) else 0
+            first = False
+        if first and answer.error is None:
+            answer = None
+            raise _EndedError(_NONSENSE)
     except _EndedError as how:
-        raise FeastError(f"{path}: damaged: its decoder {how} after event {seen}") from None
+        raise FeastError(f"{path}: {how} after event {seen}") from None
     finally:
         if isinstance(answer, _Last):
             _idle.give_back(worker)
@@ -201,3 +227,11 @@ def _answers(decoder: str, path: Path, *, read: bool) -> Iterator[Sensor | Event
             worker.end()
     if answer.error:
         raise answer.error
+
+
+def _folder() -> str | None:
+    """The folder one works in, None where it is gone."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return None

@@ -13,6 +13,7 @@ from typing import IO, Any, Final
 
 from codegen.errors import FeastError
 from host.readers.aedat import open_aedat4
+from host.readers.apart import READY
 from host.readers.base import Recording
 from host.readers.hdf5 import open_hdf5
 
@@ -28,7 +29,8 @@ def serve(request: dict[str, Any], out: IO[bytes]) -> None:
         out.flush()
 
     try:
-        os.chdir(request["folder"])  # messages name the path as it was given
+        if request["folder"] is not None:
+            os.chdir(request["folder"])  # messages name the path as it was given
         recording = DECODERS[request["decoder"]](Path(request["path"]))
         sensor = recording.sensor
         send({"sensor": str(sensor) if sensor else None})
@@ -46,6 +48,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)  # what a library prints is no answer
+        out.write(READY)
+        out.flush()
         for line in sys.stdin.buffer:
             serve(json.loads(line), out)
 
