@@ -230,6 +230,7 @@ def test_modules_beside_the_recordings_are_not_run(tmp_path: Path, monkeypatch: 
     np.testing.assert_array_equal(open_recording(path).read(), events)
 
 
+@pytest.mark.usefixtures("fresh")
 @pytest.mark.skipif(sys.platform == "win32", reason="a folder in use cannot be removed")
 def test_the_folder_one_works_in_may_be_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, events = written(tmp_path)

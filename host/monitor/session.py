@@ -36,7 +36,7 @@ _SHARE: Final = 5
 """A question that took a second is asked again after this many."""
 _SIGNALS_S, _SURFACE_S, _FEATURES_S = 0.25, 0.25, 1.0
 _HISTORY: Final = 600
-INT16_MOST: Final = 32767
+_INT16_MOST: Final = 32767
 _SHOWN_WORDS: Final = 20_000
 """A longer surface, or longer features, are not fetched: they would keep the line from the events."""
 
@@ -275,7 +275,7 @@ class Session(threading.Thread):
             weights = words.view("<i2").reshape(self._model.params.features, -1).astype(np.float64)
             fields = np.stack([receptive_field(self._model, each) for each in weights])
             most = np.abs(fields).max(axis=(1, 2), keepdims=True)
-            words = np.rint(fields * (INT16_MOST / np.maximum(most, 1.0))).astype("<i2").view("<u2")
+            words = np.rint(fields * (_INT16_MOST / np.maximum(most, 1.0))).astype("<i2").view("<u2")
         return base64.b64encode(words.tobytes()).decode()
 
     def _thinned(self) -> list[list[int]]:

@@ -4,9 +4,10 @@ The libraries that decode HDF5 and AEDAT 4 end the process on some damaged files
 panic within a panic, which nothing in the same process can catch. So a worker runs them
 (`host.readers.worker`); it serves one file after the other, and ends with this process.
 
-A request is a line of JSON. Answers are lines of JSON, of which ``{"events": n}`` is followed by n records of
-EVENT_DTYPE; ``{"end": true}``, ``{"error": text}`` and ``{"bug": text}`` are the last. No answer is code, so
-a worker that a file has taken over can lie about events and no more.
+A worker says READY once its libraries are loaded. A request is a line of JSON. Answers are lines of JSON: one
+``{"sensor": size}``, then ``{"events": n}``, each followed by n records of EVENT_DTYPE; ``{"end": true}``,
+``{"error": text}`` and ``{"bug": text}`` are the last. No answer is code, so a worker that a file has taken
+over can lie about events and no more.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                cwd=_folder() or os.sep,  # Python does not start in one that is gone
                 env=os.environ | {"PYTHONPATH": path},
             )
         except OSError as error:
