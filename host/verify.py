@@ -9,36 +9,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codegen.boards import Kernel
-from codegen.model import Model
-from codegen.native import NativeFeast, build_native
-from codegen.options import Options
-from codegen.plan import make_plan
-from codegen.quantise import QuantModel, cosine_bound, quantise
-from codegen.readout import name_of
-from codegen.records import EVENT_DTYPE, FILTERED, RESULT_NAMES, Events, Results, feature_events
-from codegen.render import render
-from codegen.snapshot import word_name
-from codegen.twin import Twin
-from host.events import EventStream
-from host.feast import FloatFeast
-from host.linear_readout import label_of
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first place where the emitted C and the twin disagree."""
-
-    recording: str
-    event: int
-    """Index within the recording."""
-    value: str
-    """What differs: ``result``, or the name of a word of the state."""
-    native: str
-    twin: str
-
-    def __str__(self) -> str:
-        return f"{self.recording}, event {self.event}: {self.value}: C {self.native}, twin {self.twin}"
+from feast_codegen.codegen.base.events import EVENT_DTYPE, FILTERED, Events, Results
+from feast_codegen.codegen.boards.board import Kernel
+from feast_codegen.codegen.emit.compiled_library import build_native
+from feast_codegen.codegen.emit.plan import make_plan
+from feast_codegen.codegen.emit.render import render
+from feast_codegen.codegen.fixed_point.quantise import QuantModel, cosine_bound, quantise
+from feast_codegen.codegen.model.model import Model
+from feast_codegen.codegen.model.options import Options
+from feast_codegen.codegen.model.readout import name_of
+from feast_codegen.codegen.twin.network import Twin
+from feast_codegen.host.evaluation.fit_readout import label_of
+from feast_codegen.host.network.float_model import FloatFeast, Scores
+from feast_codegen.host.recordings.events import EventStream
+from feast_codegen.host.stress.check import TwinMachine, answers, first_stress_difference
+from feast_codegen.host.stress.difference import Difference, first_difference
+from feast_codegen.host.stress.stream import stress_script
 
 
 @dataclass(frozen=True)
@@ -51,14 +37,18 @@ class ModeReport:
     native_events_per_s: float
     twin_events_per_s: float
     difference: Difference | None
+    stress_events: int
+    """Events of the stress stream, which is no part of the source."""
+    stress_difference: Difference | None
 
 
 @dataclass(frozen=True)
 class Agreement:
     """Frozen twin against the float64 model, by winners of compared events.
 
-    Of two layers, `compared` and `agreeing` are of the whole network, where one other winner below leaves its
-    trace above; `untied` and `untied_agreeing` are of the upper layer, both models given the twin's winners.
+    With two layers, `compared` and `agreeing` count over the whole network, where a different winner
+    below leaves its trace above; `untied` and `untied_agreeing` are of the upper layer, both models given
+    the twin's winners.
     """
 
     compared: int
@@ -124,6 +114,16 @@ class VerifyReport:
         return sum(mode.difference is not None for mode in self.modes.values())
 
     @property
+    def stress_events(self) -> int:
+        """Events of the stress streams, over all modes."""
+        return sum(mode.stress_events for mode in self.modes.values())
+
+    @property
+    def stress_mismatches(self) -> int:
+        """Modes whose stress stream shows a difference."""
+        return sum(mode.stress_difference is not None for mode in self.modes.values())
+
+    @property
     def events(self) -> int:
         """Events compared, over all modes."""
         return sum(mode.events for mode in self.modes.values())
@@ -141,6 +141,8 @@ def verify(
     kernel: Kernel = "portable",
 ) -> VerifyReport:
     """Run the emitted C and the twin over every event, frozen and learning, and compare all they hold.
+
+    Each mode also carries out a stress stream (host/stress/stream.py), which reaches what recordings do not.
 
     Of `options`, learning does not matter: both are run. Learning needs int16 weights; with int8 there is
     only the frozen mode. Without filters, `recordings` hold what passes those of the model. Packed and
@@ -172,7 +174,7 @@ def verify(
             labels.append(str(stream.label))
             fixed += labels[-1] == name_of(names, frozen.label)
             floating += labels[-1] == name_of(
-                names, label_of(model.readout, winners, model.placed(stream.events), model.sensor)
+                names, label_of(model.readout, winners, model.to_network_pixels(stream.events), model.sensor)
             )
     return VerifyReport(
         model_id=model_id,
@@ -188,8 +190,9 @@ class _Run:
 
     def __init__(self, quant: QuantModel, options: Options, kernel: Kernel) -> None:
         plan = make_plan(quant, None, options, kernel)
-        self.build_id = plan.build_id
+        self.build_id = plan.ids.build
         self._quant = quant
+        self._options = options
         self._native = build_native(render(plan))
         self._twin = Twin(quant, options)
         # Its loops are compiled or loaded at the first event, which the clock must not see.
@@ -227,7 +230,14 @@ class _Run:
             self._difference = first_difference(self._quant, self._native, before[1], stream)
 
     def report(self) -> ModeReport:
+        """Run the stress stream, too; the state of the recordings is lost."""
+        script = stress_script(self._quant, self._options)
+        expected = answers(script, TwinMachine(self._quant, self._options))
         return ModeReport(
+            stress_events=script.events,
+            stress_difference=first_stress_difference(
+                script, self._native, expected, self._quant, self._options
+            ),
             events=self._events,
             filtered=self._filtered,
             native_events_per_s=self._events / max(self._native_s, 1e-9),
@@ -236,35 +246,17 @@ class _Run:
         )
 
 
-def first_difference(quant: QuantModel, native: NativeFeast, twin: Twin, stream: EventStream) -> Difference:
-    """Step both event by event from equal states and return the first difference in result or state."""
-    for index in range(len(stream.events)):
-        event = stream.events[index : index + 1]
-        results = int(native.step(event)[0]), int(twin.step(event)[0])
-        if results[0] != results[1]:
-            names = [RESULT_NAMES.get(result, f"feature {result}") for result in results]
-            return Difference(stream.name, index, "result", *names)
-        words = native.snapshot(), twin.snapshot()
-        wrong = np.flatnonzero(words[0] != words[1])
-        if wrong.size:
-            at = int(wrong[0])
-            name = word_name(quant, twin.options, at)
-            return Difference(stream.name, index, name, f"0x{words[0][at]:04x}", f"0x{words[1][at]:04x}")
-        if native.label != twin.label:
-            return Difference(stream.name, index, "label", str(native.label), str(twin.label))
-    return Difference(stream.name, len(stream.events), "the recording in one call", "differs", "differs")
-
-
 def _agreement(
     model: Model, quant: QuantModel, reference: FloatFeast, twin: Twin, events: Events
 ) -> tuple[Results, Agreement]:
     """Winners of the float model, and how far the twin agrees with them."""
     reference.reset()
     twin.reset()
-    if twin.lower is None:
-        return _layer_agreement(model, quant, reference, twin, events)
-    given = feature_events(twin.placed(events), twin.lower.step(events))
-    _, layer = _layer_agreement(model, quant, reference, twin, given)
+    if model.lower is None:
+        return _layer_agreement(model, quant, reference.scores(events), twin.step(events), twin.options)
+    given = twin.given(events)
+    scores, results = reference.scores(given), twin.layers[-1].step(given)
+    _, layer = _layer_agreement(model, quant, scores, results, twin.options)
     reference.reset()
     twin.reset()
     wanted, got = reference.step(events), twin.step(events)
@@ -273,12 +265,11 @@ def _agreement(
 
 
 def _layer_agreement(
-    model: Model, quant: QuantModel, reference: FloatFeast, twin: Twin, events: Events
+    model: Model, quant: QuantModel, scores: Scores, results: Results, options: Options
 ) -> tuple[Results, Agreement]:
-    scores = reference.scores(events)
     compared = scores.winner >= 0
-    same = (scores.winner == twin.step_layer(events))[compared]
-    bound = cosine_bound(model, quant, scores.norm[compared], twin.options.weights)
+    same = (scores.winner == results)[compared]
+    bound = cosine_bound(model, quant, scores.norm[compared], options.weights)
     untied = (scores.best - scores.second)[compared] > 2.0 * bound
     return scores.winner, Agreement(
         compared=int(compared.sum()),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from tests.support.paths import ROOT
 
 # The first example may compile a loop, and the machine may have other work: slowness is no failure.
 settings.register_profile("feast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,7 +17,7 @@ settings.load_profile("feast")
 
 def data_folder() -> Path:
     """Where the real recordings are: FEAST_DATA, or `shared/data` beside the checkout."""
-    return Path(os.environ.get("FEAST_DATA") or REPOSITORY.parent / "shared" / "data")
+    return Path(os.environ.get("FEAST_DATA") or ROOT.parent / "shared" / "data")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

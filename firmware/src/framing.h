@@ -1,6 +1,6 @@
 /* Frames on a byte stream: a body, its CRC-32, consistent-overhead byte stuffing, one zero byte.
  *
- * Whatever arrives, the decoder is in step again after the next zero byte. No allocation, no recursion;
+ * After any input the decoder is synchronised again by the next zero byte. No allocation, no recursion;
  * a byte costs a bounded number of instructions. Reentrant for different decoders. */
 #ifndef FEAST_FRAMING_H
 #define FEAST_FRAMING_H

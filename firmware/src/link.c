@@ -2,15 +2,16 @@
 
 #include <string.h>
 
-#include "batch.h"
+#include "event_decoder.h"
 #include "port.h"
-#include "reply.h"
+#include "responses.h"
 #include "state.h"
-#include "store.h"
+#include "persist.h"
 
 _Static_assert((LINK_RESULT_WINDOW & (LINK_RESULT_WINDOW - 1u)) == 0u, "LINK_RESULT_WINDOW: a power of two");
 _Static_assert(LINK_RESULTS_PER_FRAME <= LINK_RESULT_WINDOW, "a frame of results lies within the window");
 _Static_assert(LINK_FRAME_BYTES >= 64u && LINK_FRAME_BYTES <= 65535u, "LINK_FRAME_BYTES: 64 to 65535");
+_Static_assert(FEAST_WIRE_DONE_BYTES <= FEAST_WIRE_HELLO_REPLY_BYTES, "DONE fits where HELLO_REPLY does");
 _Static_assert(FRAMING_CRC_BYTES == FEAST_WIRE_CRC_BYTES, "one kind of checksum");
 
 #define MAX_SEQUENCE_STEP 0x8000u /* a larger step forward is a step back */
@@ -161,8 +162,8 @@ static bool length_suits(uint8_t type, uint32_t length)
     case FEAST_WIRE_SIGNALS: return length == FEAST_WIRE_SIGNALS_BYTES;
     case FEAST_WIRE_READ_STATE: return length == FEAST_WIRE_READ_STATE_BYTES;
     case FEAST_WIRE_WRITE_STATE: return length > FEAST_WIRE_WRITE_STATE_BYTES;
-    case FEAST_WIRE_ADOPT: return length == FEAST_WIRE_ADOPT_BYTES;
-    case FEAST_WIRE_KEEP: return length == FEAST_WIRE_KEEP_BYTES;
+    case FEAST_WIRE_APPLY_STATE: return length == FEAST_WIRE_APPLY_STATE_BYTES;
+    case FEAST_WIRE_PERSIST: return length == FEAST_WIRE_PERSIST_BYTES;
     case FEAST_WIRE_COUNTERS_NOW: return length == FEAST_WIRE_COUNTERS_NOW_BYTES;
     case FEAST_WIRE_SCORES: return length == FEAST_WIRE_SCORES_BYTES;
     default: return true;
@@ -262,7 +263,7 @@ void link_init(link_t *self, feast_t *feast)
     self->feast = feast;
     framing_init(&self->decoder, self->frame, LINK_FRAME_BYTES);
     feast_init(feast);
-    (void)store_load(feast);
+    (void)persist_load(feast);
     self->ticks_overhead = measure_overhead();
 }
 

@@ -1,7 +1,7 @@
 /* The device side of the link: takes event frames, runs the network, returns result frames.
  *
  * Hardware-free: everything goes through port.h, so the same code runs behind a socket on a PC. It only
- * ever answers; whatever is lost on the line, the host asks for again. Protocol: docs/protocol.md. */
+ * ever answers; the host asks again for all that is lost on the line. Protocol: docs/reference/protocol.md. */
 #ifndef FEAST_LINK_H
 #define FEAST_LINK_H
 
@@ -38,12 +38,12 @@ typedef uint16_t link_result_t;
 #define LINK_RESULT_BYTES 2u
 #endif
 
-/* The longest frame sent: RESULTS or DONE. */
+/* The longest frame sent: RESULTS or HELLO_REPLY. */
 #define LINK_RESULTS_BYTES (FEAST_WIRE_RESULTS_BYTES + LINK_RESULTS_PER_FRAME * LINK_RESULT_BYTES)
-#if LINK_RESULTS_PER_FRAME * LINK_RESULT_BYTES > FEAST_WIRE_DONE_BYTES - FEAST_WIRE_RESULTS_BYTES
+#if LINK_RESULTS_PER_FRAME * LINK_RESULT_BYTES > FEAST_WIRE_HELLO_REPLY_BYTES - FEAST_WIRE_RESULTS_BYTES
 #define LINK_SEND_BYTES (LINK_RESULTS_BYTES + FEAST_WIRE_CRC_BYTES)
 #else
-#define LINK_SEND_BYTES (FEAST_WIRE_DONE_BYTES + FEAST_WIRE_CRC_BYTES)
+#define LINK_SEND_BYTES (FEAST_WIRE_HELLO_REPLY_BYTES + FEAST_WIRE_CRC_BYTES)
 #endif
 
 /* Plain memory, the caller's; valid after link_init; treat the members as private. */

@@ -2,8 +2,8 @@
 
 #include "framing.h"
 #include "port.h"
-#include "reply.h"
-#include "store.h"
+#include "responses.h"
+#include "persist.h"
 
 #define BODY_BYTES (LINK_SEND_BYTES - FEAST_WIRE_CRC_BYTES)
 #define FEATURE_BYTES 8u
@@ -42,11 +42,7 @@ static void reply_signals(link_t *self, uint32_t first)
     feast_wire_put_u16(&out[FEAST_WIRE_SIGNALS_REPLY_AT_WINDOW_EVENTS], signals.window_events);
     feast_wire_put_u16(&out[FEAST_WIRE_SIGNALS_REPLY_AT_WINDOW_MISSES], signals.window_misses);
     feast_wire_put_u16(&out[FEAST_WIRE_SIGNALS_REPLY_AT_LAST_WINDOW_MISSES], signals.last_window_misses);
-#ifdef FEAST_FILTERED
     feast_wire_put_u32(&out[FEAST_WIRE_SIGNALS_REPLY_AT_FILTERED], signals.filtered);
-#else
-    feast_wire_put_u32(&out[FEAST_WIRE_SIGNALS_REPLY_AT_FILTERED], 0);
-#endif
     while (first < FEAST_FEATURES) {
         const uint32_t left = FEAST_FEATURES - first;
         const uint32_t count = left < FEATURES_PER_FRAME ? left : FEATURES_PER_FRAME;
@@ -101,7 +97,7 @@ static void reply_words(link_t *self, uint32_t first, uint32_t left)
 static void reply_state_id(link_t *self)
 {
     feast_wire_put_u32(&self->out[FEAST_WIRE_STATE_ID_AT_STATE_ID], state_digest(self->feast, FEAST_STATE_WORDS));
-    feast_wire_put_u32(&self->out[FEAST_WIRE_STATE_ID_AT_KEPT], store_kept());
+    feast_wire_put_u32(&self->out[FEAST_WIRE_STATE_ID_AT_PERSISTED], persist_times());
     reply_acked(self, FEAST_WIRE_STATE_ID, FEAST_WIRE_STATE_ID_BYTES);
 }
 
@@ -128,7 +124,7 @@ static void on_read(link_t *self, uint32_t length)
 }
 
 #if FEAST_LEARNING
-/* Until ADOPT the network holds words of two states: no event may meet it. */
+/* Until APPLY_STATE the network holds words of two states: no event may meet it. */
 static void on_write(link_t *self, uint32_t length)
 {
     uint32_t index = feast_wire_get_u32(&self->frame[FEAST_WIRE_WRITE_STATE_AT_FIRST]);
@@ -145,9 +141,9 @@ static void on_write(link_t *self, uint32_t length)
     reply_credit(self);
 }
 
-static void on_adopt(link_t *self)
+static void on_apply_state(link_t *self)
 {
-    const uint32_t state_id = feast_wire_get_u32(&self->frame[FEAST_WIRE_ADOPT_AT_STATE_ID]);
+    const uint32_t state_id = feast_wire_get_u32(&self->frame[FEAST_WIRE_APPLY_STATE_AT_STATE_ID]);
     if (state_digest(self->feast, FEAST_STATE_WORDS) == state_id) {
         if (self->uploading) {
             (void)feast_import_finish(self->feast); /* puts the model's own state back if it is not sound */
@@ -163,14 +159,14 @@ static void on_adopt(link_t *self)
 }
 #endif
 
-static void on_keep(link_t *self)
+static void on_persist(link_t *self)
 {
     if (self->uploading) {
         reply_error(self, FEAST_WIRE_ERROR_UPLOAD, 0);
-    } else if (!LINK_KEEPS) {
-        reply_error(self, FEAST_WIRE_ERROR_UNSUPPORTED, FEAST_WIRE_KEEP);
-    } else if (!store_save(self->feast)) {
-        reply_error(self, FEAST_WIRE_ERROR_KEEP, store_kept());
+    } else if (!LINK_PERSISTS) {
+        reply_error(self, FEAST_WIRE_ERROR_UNSUPPORTED, FEAST_WIRE_PERSIST);
+    } else if (!persist_save(self->feast)) {
+        reply_error(self, FEAST_WIRE_ERROR_PERSIST, persist_times());
     } else {
         reply_state_id(self);
     }
@@ -190,7 +186,7 @@ bool state_on_frame(link_t *self, uint8_t type, uint32_t length)
         reply_signals(self, feast_wire_get_u16(&self->frame[FEAST_WIRE_SIGNALS_AT_FIRST]));
         break;
     case FEAST_WIRE_READ_STATE: on_read(self, length); break;
-    case FEAST_WIRE_KEEP: on_keep(self); break;
+    case FEAST_WIRE_PERSIST: on_persist(self); break;
     case FEAST_WIRE_COUNTERS_NOW: reply_counters(self); break;
 #ifdef FEAST_CLASSES
     case FEAST_WIRE_SCORES:
@@ -199,7 +195,7 @@ bool state_on_frame(link_t *self, uint8_t type, uint32_t length)
 #endif
 #if FEAST_LEARNING
     case FEAST_WIRE_WRITE_STATE: on_write(self, length); break;
-    case FEAST_WIRE_ADOPT: on_adopt(self); break;
+    case FEAST_WIRE_APPLY_STATE: on_apply_state(self); break;
 #endif
     default: reply_error(self, FEAST_WIRE_ERROR_UNSUPPORTED, type); break;
     }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 
-from codegen.plan import Plan
-from codegen.quantise import QuantModel
-from codegen.render import MANIFEST, render, template_environment
+from feast_codegen.codegen.emit.plan import Plan
+from feast_codegen.codegen.emit.render import MANIFEST, of_layer, render, template_environment
+from feast_codegen.codegen.fixed_point.quantise import QuantModel
 
 Number = Literal["int16_t", "float"]
 
@@ -27,7 +28,7 @@ FLOAT_CORES: Final = frozenset(_FPU_FLAGS)
 
 @dataclass(frozen=True)
 class _Baseline:
-    """What templates/baseline.c.j2 is given."""
+    """What host/bench/baseline.c.j2 is given."""
 
     number: Number
     total: str
@@ -40,7 +41,7 @@ class _Baseline:
 
 
 def render_baseline(quant: QuantModel, plan: Plan, number: Number, core: str) -> dict[str, str]:
-    """The library of `plan` with its time surface and selection replaced by the baseline's.
+    """The library of `plan` (one layer) with the step of its layer replaced by the baseline's.
 
     The same interface, weights and compiler flags, so that the same firmware drives both. `float`
     adds the flags for the FPU of `core`.
@@ -58,10 +59,11 @@ def render_baseline(quant: QuantModel, plan: Plan, number: Number, core: str) ->
         weights=(quant.weights if integers else quant.weights / 32768.0).tolist(),
         decay=(np.rint(decay * 4095).astype(int) if integers else decay).tolist(),
     )
-    environment = template_environment()
+    environment = template_environment(Path(__file__).parent)
     environment.filters["c_list"] = _c_list
-    source = environment.get_template("baseline.c.j2").render(plan=plan, baseline=baseline)
-    files = render(plan) | {"src/feast.c": source}
+    layer = plan.last
+    step = environment.get_template("baseline.c.j2").render(layer=layer, baseline=baseline)
+    files = render(plan) | {f"src/{layer.header}": of_layer(step, layer.name)}
     if not integers:
         library = json.loads(files["library.json"])
         library["build"]["flags"] = _FPU_FLAGS[core]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +10,24 @@ from typing import Final, Literal
 
 import numpy as np
 
-from codegen.boards import Board, Kernel, load_boards
-from codegen.emit import write
-from codegen.errors import FeastError
-from codegen.memory import fits
-from codegen.model import Hyperparameters, Model
-from codegen.options import Options
-from codegen.plan import make_plan
-from codegen.quantise import quantise
-from codegen.render import render
-from host.bench.baselines import FLOAT_CORES, render_baseline
-from host.boards.build import build
-from host.boards.emulator import emulate
-from host.boards.project import prepare_project
-from host.console import Progress, silent
-from host.datasets import Source
-from host.link import open_link
-from host.training import train
+from feast_codegen.codegen.base.errors import FeastError
+from feast_codegen.codegen.base.temporary import temporary_folder
+from feast_codegen.codegen.boards.board import Board, Kernel, load_boards
+from feast_codegen.codegen.emit.budget import fits
+from feast_codegen.codegen.emit.plan import make_plan
+from feast_codegen.codegen.emit.render import render
+from feast_codegen.codegen.emit.write import write
+from feast_codegen.codegen.fixed_point.quantise import quantise
+from feast_codegen.codegen.model.model import Hyperparameters, Model
+from feast_codegen.codegen.model.options import Options
+from feast_codegen.host.bench.baselines import FLOAT_CORES, render_baseline
+from feast_codegen.host.boards.build import build
+from feast_codegen.host.boards.emulator import CONNECT_S, emulate
+from feast_codegen.host.boards.firmware_project import prepare_project
+from feast_codegen.host.link.link import open_link
+from feast_codegen.host.network.training import train
+from feast_codegen.host.progress import Progress, silent
+from feast_codegen.host.recordings.open import Source
 
 Variant = Literal["product", "int16", "float"]
 
@@ -44,7 +44,7 @@ class Case:
     """What is measured: a variant of the library, a size of the network."""
 
     variant: Variant
-    neurons: int
+    features: int
     radius: int
     learning: bool
 
@@ -85,11 +85,11 @@ def counter_for(board: Board) -> Board:
     raise FeastError(f"{board.name}: no emulated board has a {board.core} to count instructions with")
 
 
-def cases(board: Board, neurons: Sequence[int], radii: Sequence[int]) -> list[Case]:
+def cases(board: Board, features: Sequence[int], radii: Sequence[int]) -> list[Case]:
     """Every size of the product and the baselines, frozen and learning; float where there is an FPU."""
     variants: list[Variant] = ["product", "int16", *(["float"] if board.core in FLOAT_CORES else [])]  # type: ignore[list-item]
     modes = [(variant, learning) for variant in variants for learning in (False, True)]
-    return [Case(variant, n, r, learning) for variant, learning in modes for r in radii for n in neurons]
+    return [Case(variant, n, r, learning) for variant, learning in modes for r in radii for n in features]
 
 
 def bench_device(
@@ -108,13 +108,12 @@ def bench_device(
     counter = counter_for(board)
     rows: list[Row] = []
     models: dict[tuple[int, int], Model] = {}
-    with tempfile.TemporaryDirectory(prefix="feast-bench-") as folder:
-        project = Path(folder)
+    with temporary_folder("bench") as project:
         prepare_project(project)
         for done, case in enumerate(wanted, start=1):
-            size = (case.neurons, case.radius)
+            size = (case.features, case.radius)
             if size not in models:
-                params = Hyperparameters(neurons=case.neurons, radius=case.radius)
+                params = Hyperparameters(features=case.features, radius=case.radius)
                 models[size] = train(training, params).model
             options = Options(case.learning)
             if fits(models[size].shape, options, counter):
@@ -137,7 +136,7 @@ def fit_cost(rows: Sequence[Row]) -> CostFit | None:
 
 
 def _macs(case: Case) -> int:
-    return case.neurons * (2 * case.radius + 1) ** 2
+    return case.features * (2 * case.radius + 1) ** 2
 
 
 def _measure(board: Board, model: Model, case: Case, recordings: Source, project: Path) -> Row | None:
@@ -158,7 +157,7 @@ def _measure(board: Board, model: Model, case: Case, recordings: Source, project
             return None
         raise
     ticks = worst = events = 0
-    with emulate(board, built.elf) as emulator, open_link(emulator.url) as link:
+    with emulate(board, built.elf) as emulator, open_link(emulator.url, connect_s=CONNECT_S) as link:
         for index, stream in enumerate(recordings):
             run = link.run(stream.events, learning=case.learning, initialise=index == 0)
             ticks += run.ticks_total

@@ -2,7 +2,7 @@
 
 An instruction count hides unaligned loads, flash wait states and interrupts. The bounds on cycles per
 instruction: at least what llvm-mca makes of the inner loop where it models the core
-(benchmarks/loop_cycles.py), at most what the cores' published instruction timings add up to.
+(experiments/loop_cycles.py), at most what the cores' published instruction timings add up to.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from codegen.board_schema import Core
-from codegen.boards import Board
+from feast_codegen.codegen.boards.board import Board
+from feast_codegen.codegen.boards.schema import Core
 
 CYCLES_PER_INSTRUCTION: Final[dict[Core, tuple[float, float]]] = {
     "cortex-m0": (1.1, 1.5),  # Cortex-M0 TRM: load 2 cycles, MULS 1 (fast multiplier), taken branch 3

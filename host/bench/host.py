@@ -11,29 +11,29 @@ import importlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
 
-from codegen.errors import FeastError
-from codegen.model import Hyperparameters, Model, Sensor
-from codegen.native import build_native
-from codegen.options import Options
-from codegen.plan import make_plan
-from codegen.quantise import quantise
-from codegen.records import EVENT_DTYPE, Events
-from codegen.render import render
-from codegen.twin import Twin
-from host.console import Progress, silent
-from host.datasets import Source
-from host.feast import Engine, FloatFeast, FloatType, initial_model
-from host.pooling import Pooling
-from host.vectors import feature_vectors
+from feast_codegen.codegen.base.errors import FeastError
+from feast_codegen.codegen.base.events import EVENT_DTYPE, Events
+from feast_codegen.codegen.emit.compiled_library import build_native
+from feast_codegen.codegen.emit.plan import make_plan
+from feast_codegen.codegen.emit.render import render
+from feast_codegen.codegen.fixed_point.quantise import quantise
+from feast_codegen.codegen.model.model import Hyperparameters, Model, Sensor
+from feast_codegen.codegen.model.options import Options
+from feast_codegen.codegen.twin.network import Twin
+from feast_codegen.host.evaluation.feature_vectors import feature_vectors
+from feast_codegen.host.evaluation.pooling import Pooling
+from feast_codegen.host.network.float_model import Engine, FloatFeast, FloatType, initial_model
+from feast_codegen.host.progress import Progress, silent
+from feast_codegen.host.recordings.open import Source
 
-NEURONS: Final = (32, 100)
+FEATURES_PER_BANK: Final = (32, 100)
 RIVAL: Final = "eventcv"
 OURS: Final = "float32"
 _PAUSE_US: Final = 300_000
@@ -48,7 +48,7 @@ class Speed:
     """One contestant at one task."""
 
     implementation: str
-    neurons: int
+    features: int
     learning: bool
     events_per_s: float
     """Events per second of CPU time, best round."""
@@ -64,22 +64,22 @@ class HostBench:
     """Name and version of the library compared with; None if it is not installed."""
     speeds: tuple[Speed, ...]
 
-    def ratio(self, learning: bool, neurons: int) -> float | None:
+    def ratio(self, learning: bool, features: int) -> float | None:
         """Ours over the rival's events per second; None without the rival."""
         rates = {
             speed.implementation: speed.events_per_s
             for speed in self.speeds
-            if (speed.learning, speed.neurons) == (learning, neurons)
+            if (speed.learning, speed.features) == (learning, features)
         }
         return rates[OURS] / rates[RIVAL] if RIVAL in rates else None
 
     @property
     def ratios(self) -> dict[str, float | None]:
-        """``train_32``, ``train_100``, ``infer_32`` and ``infer_100``."""
+        """`ratio` by task and size, e.g. ``train_32``, ``infer_100``."""
         return {
-            f"{name}_{neurons}": self.ratio(learning, neurons)
+            f"{name}_{features}": self.ratio(learning, features)
             for name, learning in (("train", True), ("infer", False))
-            for neurons in NEURONS
+            for features in dict.fromkeys(speed.features for speed in self.speeds)
         }
 
 
@@ -100,9 +100,15 @@ def one_stream(source: Source, events: int) -> Events:
 
 
 def bench_host(
-    source: Source, events: int = 100_000, rounds: int = 3, progress: Progress = silent
+    source: Source,
+    events: int = 100_000,
+    rounds: int = 3,
+    progress: Progress = silent,
+    *,
+    features: Sequence[int] = FEATURES_PER_BANK,
+    radius: int = 5,
 ) -> HostBench:
-    """Train and infer 11x11 features with every implementation. `progress` counts measurements.
+    """Train and infer with every implementation, for each number of features. `progress` counts measurements.
 
     Border `skip` and merged polarity, for that is what both can do. Raises FeastError without a C compiler,
     for the emitted C is one of the contestants.
@@ -112,8 +118,8 @@ def bench_host(
     stream = one_stream(source, events)
     rival = _import_rival()
     tasks = [
-        (learning, Hyperparameters(neurons=neurons, border="skip"))
-        for neurons in NEURONS
+        (learning, Hyperparameters(features=number, radius=radius, border="skip"))
+        for number in features
         for learning in (True, False)
     ]
     best: dict[tuple[str, int, bool], float] = {}
@@ -132,7 +138,7 @@ def bench_host(
             for names, params, learning in contests:
                 for name, prepare in names.items():
                     seconds = cpu_seconds(prepare())
-                    key = (name, params.neurons, learning)
+                    key = (name, params.features, learning)
                     best[key] = min(seconds, best.get(key, math.inf))
                     done += 1
                     progress(done, total)
@@ -215,7 +221,7 @@ def _rival_task(
 
     def fresh() -> Any:
         return rival.FEAST(
-            n_features=params.neurons,
+            n_features=params.features,
             patch=params.side,
             tau_us=params.tau_us,
             eta=params.eta,
@@ -238,7 +244,7 @@ def _rival_task(
 class Cost:
     """Nanoseconds of CPU per event of the float32 model at one size."""
 
-    neurons: int
+    features: int
     radius: int
     learning: bool
     ns_per_event: float
@@ -246,24 +252,24 @@ class Cost:
 
 def costs(stream: Events, sensor: Sensor, rounds: int = 3) -> tuple[Cost, ...]:
     """Cost over N at radius 5 and over the radius at N = 32, border `zero`."""
-    sizes = [(neurons, 5) for neurons in (8, 16, 32, 64, 128, 256)]
+    sizes = [(features, 5) for features in (8, 16, 32, 64, 128, 256)]
     sizes += [(32, radius) for radius in (1, 2, 3, 4, 6, 7, 8)]
     found = []
     with one_core():
-        for neurons, radius in sizes:
+        for features, radius in sizes:
             for learning in (True, False):
-                model = initial_model(Hyperparameters(neurons, radius), sensor, seed=0)
+                model = initial_model(Hyperparameters(features, radius), sensor, seed=0)
                 FloatFeast(model, learning=learning).step(stream[:_WARM_UP])
                 work = [_stepper(FloatFeast(model, learning=learning).step, stream) for _ in range(rounds)]
                 seconds = min(cpu_seconds(each) for each in work)
-                found.append(Cost(neurons, radius, learning, 1e9 * seconds / stream.size))
+                found.append(Cost(features, radius, learning, 1e9 * seconds / stream.size))
     return tuple(found)
 
 
 def fit_costs(found: tuple[Cost, ...], learning: bool) -> tuple[float, float]:
     """Least squares of ns_per_event = a + b * N * D; returns (a, b), errors taken relative to the cost."""
     chosen = [cost for cost in found if cost.learning == learning]
-    size = np.array([cost.neurons * (2 * cost.radius + 1) ** 2 for cost in chosen], float)
+    size = np.array([cost.features * (2 * cost.radius + 1) ** 2 for cost in chosen], float)
     ns = np.array([cost.ns_per_event for cost in chosen])
     a, b = np.linalg.lstsq(np.stack([1.0 / ns, size / ns], axis=1), np.ones(len(ns)), rcond=None)[0]
     return float(a), float(b)
@@ -283,7 +289,7 @@ def lengths(
     stream: Events, sensor: Sensor, repeats: tuple[int, ...] = (1, 10, 100)
 ) -> tuple[LengthCost, ...]:
     """Train N = 32 on `stream` repeated, chunk by chunk: cost and memory over the length of the stream."""
-    model = initial_model(Hyperparameters(neurons=32), sensor, seed=0)
+    model = initial_model(Hyperparameters(features=32), sensor, seed=0)
     span_us = np.uint64(int(stream["t_us"][-1] - stream["t_us"][0]) + _PAUSE_US)
     found = []
     for repeat in repeats:
@@ -316,7 +322,7 @@ def recordings_per_core(source: Source, jobs: tuple[int, ...]) -> dict[int, floa
     """
     if None in source.labels:
         return {}
-    model = initial_model(Hyperparameters(neurons=32), source.sensor, seed=0)
+    model = initial_model(Hyperparameters(features=32), source.sensor, seed=0)
     events = sum(stream.events.size for stream in source)
     rates = {}
     for workers in jobs:

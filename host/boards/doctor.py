@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from codegen.boards import Board
-from host.boards.emulator import QEMU
-from host.boards.flashing import find_program, methods
+from feast_codegen.codegen.base.processes import run
+from feast_codegen.codegen.boards.board import Board
+from feast_codegen.host.boards.emulator import QEMU
+from feast_codegen.host.boards.flash import find_program, methods
 
 COMPILER: Final = "arm-none-eabi-gcc"
 _TIMEOUT_S: Final = 20.0
@@ -67,19 +68,19 @@ _PROGRAMS: Final = (
     ),
     _Program(
         QEMU,
-        "codegen run",
+        "codegen emulate",
         {"apt": "qemu-system-arm", "dnf": "qemu-system-arm", "pacman": "qemu-system-arm", "brew": "qemu"},
     ),
     _Program(
         "openocd",
-        "codegen flash --method openocd",
+        "codegen flash --programmer openocd",
         {"apt": "openocd", "dnf": "openocd", "pacman": "openocd", "brew": "open-ocd"},
     ),
 )
 _DISTRIBUTIONS: Final = (
     ("platformio", "codegen build", "pip install 'platformio>=6.1.15'"),
     ("scons", "codegen build", "pip install scons"),
-    ("pyocd", "codegen flash --method pyocd", "pip install 'feast-codegen[flash]'"),
+    ("pyocd", "codegen flash --programmer pyocd", "pip install 'feast-codegen[flash]'"),
 )
 _MANAGERS: Final = {
     "apt": ("apt-get", "sudo apt-get install"),
@@ -134,9 +135,7 @@ def _program_version(name: str) -> str | None:
     if program is None:
         return None
     try:
-        done = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-        )
+        done = run([program, "--version"], limit_s=_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired):
         return None
     if done.returncode != 0 or (name == COMPILER and not _has_newlib(program)):
@@ -148,13 +147,7 @@ def _program_version(name: str) -> str | None:
 def _has_newlib(compiler: str) -> bool:
     """The C library is a package of its own on Debian; without it nothing links."""
     try:
-        done = subprocess.run(
-            [compiler, "-print-file-name=libc.a"],
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
+        done = run([compiler, "-print-file-name=libc.a"], limit_s=_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return "/" in done.stdout or "\\" in done.stdout

@@ -13,26 +13,25 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import IO, Final
 
-from codegen.boards import Board, Qemu
-from codegen.errors import FeastError
-from host.boards.qmp import ControlLine
+from feast_codegen.codegen.base.errors import FeastError
+from feast_codegen.codegen.base.processes import Program
+from feast_codegen.codegen.boards.board import Board, Qemu
+from feast_codegen.host.boards.qmp import ControlLine
 
 QEMU: Final = "qemu-system-arm"
 MAX_SHIFT: Final = 10
 """QEMU's own limit."""
 MAX_TICKS_PER_INSTRUCTION: Final = 16
-_END_S: Final = 0.2
+CONNECT_S: Final = 60.0
+"""For the first answer of an emulated board, which is as busy as this machine. Its end is seen at once."""
+_END_S: Final = 1.0
 _STOP_S: Final = 2.0
-_ARMED_S: Final = 20.0
 
 
 def icount_shift(tick_hz: int) -> int:
@@ -67,7 +66,7 @@ class Emulator:
     def __init__(
         self,
         board: Board,
-        process: subprocess.Popen[bytes],
+        process: Program,
         port: int,
         errors: IO[bytes],
         control: ControlLine,
@@ -115,8 +114,9 @@ class Emulator:
         try:
             self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            pass
+        finally:
+            self._process.end()
         self._errors.close()
         self._control.close()
 
@@ -126,8 +126,8 @@ def emulate(board: Board, elf: Path) -> Iterator[Emulator]:
     """Run `elf` on the QEMU machine of `board` while the block runs.
 
     The port is bound before QEMU starts and handed over, so nobody else can take it, and a client may
-    connect at once. QEMU ends with the block, whatever ends the block, and on Linux also if this
-    process is killed. Raises FeastError if the board has no machine, QEMU is not installed, or it
+    connect at once. QEMU ends with the block, however the block ends, and also if this process is
+    killed. Raises FeastError if the board has no machine, QEMU is not installed, or it
     stopped by itself.
     """
     machine = _machine(board)
@@ -141,8 +141,7 @@ def emulate(board: Board, elf: Path) -> Iterator[Emulator]:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = listener.getsockname()[1]
         control, theirs = socket.socketpair()
-        command = [*_dies_with_parent(), program]
-        command += _arguments(machine, elf, listener.fileno(), theirs.fileno())
+        command = [program, *_arguments(machine, elf, listener.fileno(), theirs.fileno())]
         process = _start(command, (listener.fileno(), theirs.fileno()), errors)
         emulator = Emulator(board, process, port, errors, ControlLine(control))
         listener.close()
@@ -175,45 +174,15 @@ def _arguments(machine: Qemu, elf: Path, listener: int, control: int) -> list[st
     ]
 
 
-@cache
-def _dies_with_parent() -> Sequence[str]:
-    """A prefix that makes Linux end the command when this process dies, even by SIGKILL."""
-    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
-    if setpriv is None:
-        return ()
-    prefix = (setpriv, "--pdeathsig", "KILL", "--")
-    works = subprocess.run([*prefix, "true"], capture_output=True, check=False)  # BusyBox lacks the option
-    return prefix if works.returncode == 0 else ()
-
-
-def _start(command: list[str], lines: tuple[int, ...], errors: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(command: list[str], lines: tuple[int, ...], errors: IO[bytes]) -> Program:
     with _on_one_cpu():
-        process = subprocess.Popen(
+        return Program(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
             pass_fds=lines,
-            start_new_session=True,  # Ctrl-C is ours to handle
         )
-    _wait_until_armed(command, process)
-    return process
-
-
-def _wait_until_armed(command: list[str], process: subprocess.Popen[bytes]) -> None:
-    """Until setpriv has become the emulator: only then does the emulator die with this process.
-
-    A process that was just made bears the name of this one for a moment, then that of setpriv.
-    """
-    if Path(command[0]).name != "setpriv":
-        return
-    limit = time.monotonic() + _ARMED_S
-    with suppress(OSError):
-        before = (Path("/proc/thread-self/comm").read_text(), "setpriv\n")
-        while process.poll() is None and time.monotonic() < limit:
-            if Path(f"/proc/{process.pid}/comm").read_text() not in before:
-                return
-            time.sleep(0.002)
 
 
 @contextmanager

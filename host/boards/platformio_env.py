@@ -1,4 +1,4 @@
-"""Makes PlatformIO usable without its registry: `python -m host.boards.platformio_env` prepares it once.
+"""Make PlatformIO usable without its registry; as a module, prepare it once.
 
 PlatformIO runs SCons from a package of its own, `platformio/tool-scons`, which it fetches from its
 registry. SCons is on PyPI too and is a dependency of this project. Where PlatformIO has no tool-scons
@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from codegen.errors import FeastError
+from feast_codegen.codegen.base.errors import FeastError
 
 _SCONS_ENTRY: Final = """\
 import sys

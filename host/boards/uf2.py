@@ -9,7 +9,7 @@ from typing import Final
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-from codegen.errors import FeastError
+from feast_codegen.codegen.base.errors import FeastError
 
 BLOCK_BYTES: Final = 512
 PAGE_BYTES: Final = 256

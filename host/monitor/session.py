@@ -15,62 +15,85 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
+from feast_codegen.codegen.base.errors import FeastError
+from feast_codegen.codegen.base.events import Events
+from feast_codegen.codegen.fixed_point.state_layout import score_words
+from feast_codegen.codegen.model.file import save_model
+from feast_codegen.codegen.model.model import Model
+from feast_codegen.codegen.model.options import Options
+from feast_codegen.codegen.model.readout import name_of
+from feast_codegen.host.link.run_results import NO_EVENTS, ResultChunk
+from feast_codegen.host.link.serial_port import LinkError
+from feast_codegen.host.monitor.orders import Orders
+from feast_codegen.host.monitor.pictures import (
+    DRAWN_EVENTS,
+    SignalView,
+    feature_pictures,
+    picture_side,
+    surfaces_of,
+    thinned,
+    weight_scale,
+    weight_words,
+)
+from feast_codegen.host.monitor.recording import Recording, RecordingError, free_name
+from feast_codegen.host.streaming.learned_state import from_words
+from feast_codegen.host.streaming.streamer import Feed, Finished, Streamer
 
-from codegen.errors import FeastError
-from codegen.model import Model
-from codegen.model_file import save_model
-from codegen.readout import name_of
-from codegen.records import Events
-from codegen.snapshot import score_words
-from host.drawing.receptive_fields import receptive_field
-from host.hello import Hello
-from host.learned import model_of
-from host.questions import DeviceSignals
-from host.recorder import Recorder
-from host.results import NO_EVENTS, Stretch
-from host.streaming import Feed, Finished, Streamer
-
-DRAWN_EVENTS: Final = 1500
 _SHARE: Final = 5
 """A question that took a second is asked again after this many."""
 _SIGNALS_S, _SURFACE_S, _FEATURES_S = 0.25, 0.25, 1.0
-_HISTORY: Final = 600
-_INT16_MOST: Final = 32767
 _SHOWN_WORDS: Final = 20_000
 """A longer surface, or longer features, are not fetched: they would keep the line from the events."""
+WORKER_S: Final = 0.6
+"""Limit for the worker to stop at its next piece; then the port is closed under it."""
+BROKEN_S: Final = 0.3
+"""Limit for the worker to stop after that; then it is left behind, to end with the process."""
+
+
+class RefusedError(FeastError):
+    """An order that cannot be carried out. Nothing is lost: the page shows why, and the monitor goes on."""
 
 
 class Session(threading.Thread):
     """``version`` grows whenever there is something new; `view` is what the page is sent."""
 
     def __init__(
-        self, streamer: Streamer, feeds: Callable[[], Iterator[Feed]], model: Model | None, folder: Path
+        self,
+        streamer: Streamer,
+        feeds: Callable[[], Iterator[Feed]],
+        model: Model | None,
+        folder: Path,
+        options: Options = Options(),
     ) -> None:
-        """feeds: gives the feeds from the beginning. model: of the device, if known. folder: for files."""
+        """feeds: gives the feeds from the beginning. model: of the device, if known. folder: for files.
+
+        options: of emission, what the model was made into.
+        """
         super().__init__(daemon=True, name="monitor")
         self.version = 0
-        self.failure: str | None = None
+        self.error: Exception | None = None
+        """Why the worker has ended, if not by `close`."""
         self._streamer, self._feeds, self._model, self._folder = streamer, feeds, model, folder
+        self._options = options
         self._lock = threading.Lock()
-        self._orders: deque[str] = deque()
-        self._halt = self._paused = self._cut = False
-        self._recorder: Recorder | None = None
-        self._record_path: Path | None = None
+        self._orders = Orders()
+        self._halt = self._paused = self._cut = self._broken = False
+        self._recording = Recording(folder, streamer.link.hello.build_id)
+        self._unanswered_after: int | None = None
         self._due = {"signals": 0.0, "surface": 0.0, "features": 0.0}
-        self._recent: deque[Stretch] = deque()
+        self._recent: deque[ResultChunk] = deque()
         self._recent_events = 0
         self._events = 0
         self._began = (time.monotonic(), 0)
-        self._misses: deque[tuple[int, float]] = deque(maxlen=_HISTORY)
-        self._last_signals: DeviceSignals | None = None
+        self._signal_view = SignalView()
         hello = streamer.link.hello
-        self._surfaces = _surfaces_of(hello, model)
+        self._surfaces = surfaces_of(hello, model)
         self._surface_words = self._surfaces * hello.sensor.width * hello.sensor.height
         self._score_words = score_words(hello.classes)
         readout = model.readout if model is not None and hello.classes else None
         self._labels = readout.labels if readout else tuple(f"class {n}" for n in range(hello.classes))
-        self._weight_words = _weight_words(hello, model)
+        self._weight_words = weight_words(hello, model)
+        self._weight_scale = weight_scale(model, options)
         self._fixed = self._describe()
         self._view: dict[str, Any] = {"device": self._fixed, "events": 0, "note": ""}
 
@@ -81,29 +104,65 @@ class Session(threading.Thread):
         with self._lock:
             return dict(self._view)
 
-    def order(self, what: str) -> None:
-        """pause, resume, record, stop, learn, freeze or save; carried out between two exchanges."""
-        with self._lock:
-            self._orders.append(what)
+    def order(self, what: str) -> bool:
+        """Ask for pause, resume, record, stop, learn, freeze or save; False for anything else.
 
-    def close(self) -> None:
-        """End the thread."""
+        It is carried out between two exchanges, unless an order of the same kind comes before that.
+        """
+        return self._orders.put(what)
+
+    @property
+    def recording(self) -> str | None:
+        """Name of the file that is being recorded, if there is one."""
+        return self._recording.name
+
+    def close(self, worker_s: float = WORKER_S, broken_s: float = BROKEN_S) -> Path | None:
+        """End the thread within the two limits, and save what is being recorded; returns its path.
+
+        Saving may take longer. Raises what has failed meanwhile: a recording that cannot be saved, for one.
+        """
+        reported = self.error  # the caller knows it already
         self._halt = self._cut = True
-        self.join(10)
-        self._stop_recording()
+        self.join(worker_s)
+        if self.is_alive():
+            self._broken = True  # the worker waits for the device
+            self._streamer.close()
+            self.join(broken_s)
+        saved = None
+        try:
+            saved = self._recording.save()
+        except FeastError as error:
+            self.error = self.error or error
+        self._show(note=_reason(self.error) if self.error else "the monitor has ended", state="stopped")
+        if self.error is not None and reported is None:
+            raise self.error
+        return saved
 
     # --- the thread ---
 
     def run(self) -> None:
         try:
             while not self._halt:
-                for piece in self._streamer.stream(self._pausable(feed) for feed in self._feeds()):
-                    self._take(piece)
-                    if self._halt:
-                        return
-        except FeastError as error:
-            self.failure = str(error)
-            self._show(note=f"stopped: {error}", state="stopped")
+                self._play_all()
+        except Exception as error:  # the command raises it again, in its own thread
+            if isinstance(error, RecordingError) or not (self._broken or self._is_expected(error)):
+                self.error = error
+                self._show(note=_reason(error), state="stopped")
+
+    def _is_expected(self, error: Exception) -> bool:
+        """The device may stop answering while the session ends anyway."""
+        return self._halt and isinstance(error, LinkError)
+
+    def _play_all(self) -> None:
+        """Stream every feed once."""
+        count = 0
+        for piece in self._streamer.stream(self._pausable(feed) for feed in self._feeds()):
+            count += 1
+            self._take(piece)
+            if self._halt:
+                return
+        if not count:
+            raise FeastError("the source has no recordings: nothing to show")
 
     def _pausable(self, feed: Feed) -> Feed:
         return _Pausable(feed, self)
@@ -111,8 +170,7 @@ class Session(threading.Thread):
     def _take(self, piece: Any) -> None:
         if isinstance(piece, Finished):
             self._cut = False
-            if self._recorder is not None:
-                self._recorder.end_recording(piece.name)
+            self._recording.end_recording(piece.name)
             counters = {name: n for name, n in self._streamer.totals.items() if n}
             self._show(
                 totals=counters,
@@ -120,64 +178,77 @@ class Session(threading.Thread):
                 recording_label=name_of(self._labels, piece.summary.label) if self._labels else None,
             )
             return
-        stretch = piece.stretch
-        if len(stretch):
-            self._events += len(stretch)
-            self._recent.append(stretch)
-            self._recent_events += len(stretch)
+        chunk = piece.chunk
+        if len(chunk):
+            self._events += len(chunk)
+            self._recent.append(chunk)
+            self._recent_events += len(chunk)
             while self._recent_events - len(self._recent[0]) > 20 * DRAWN_EVENTS:
                 self._recent_events -= len(self._recent.popleft())
-            if self._recorder is not None:
-                self._recorder.add(stretch)
-        self._carry_out()
-        self._ask()
+            self._recording.add(chunk)
+        try:
+            self._carry_out()
+            self._ask()
+        except LinkError as error:
+            self._unanswered(error)
+
+    def _unanswered(self, error: LinkError) -> None:
+        """A question has failed: the run finds out why, and begins again where it can; but only once."""
+        if self._unanswered_after == self._streamer.resumed:
+            raise error
+        self._unanswered_after = self._streamer.resumed
+        self._show(note=str(error))
 
     def _carry_out(self) -> None:
-        while True:
-            with self._lock:
-                if not self._orders:
-                    return
-                what = self._orders.popleft()
-            try:
-                self._do(what)
-            except FeastError as error:
-                self._show(note=str(error))
+        """Carry out one order, if one is due: however many come, the stream goes on."""
+        what = self._orders.take()
+        if what is None:
+            return
+        began = time.monotonic()
+        try:
+            self._do(what)
+        except RefusedError as error:
+            self._show(note=str(error))
+        finally:
+            self._orders.carried_out(what, began)
 
     def _do(self, what: str) -> None:
+        note: dict[str, str] = {}
         if what in ("pause", "resume"):
             self._paused = what == "pause"
             self._due = dict.fromkeys(self._due, 0.0)
             self._ask()
         elif what in ("learn", "freeze"):
             if what == "learn" and not self._fixed["learning"]:
-                raise FeastError("this device was built without learning")
-            self._streamer.learning = what == "learn"
-            self._cut = True
+                raise RefusedError("this device was built without learning")
+            if self._streamer.learning != (what == "learn"):
+                self._streamer.learning = what == "learn"
+                self._cut = True
         elif what == "record":
-            self._stop_recording()
-            self._record_path = self._free_name("recording")
-            self._recorder = Recorder(self._record_path)
+            saved = self._recording.save()
+            note = {"note": f"saved {saved.name}" if saved else ""}
+            try:
+                self._recording.begin()
+            except FeastError as error:
+                raise RefusedError(str(error)) from None
         elif what == "stop":
-            self._stop_recording()
+            saved = self._recording.save()
+            note = {"note": f"saved {saved.name}"} if saved else {}
         elif what == "save":
-            if self._model is None:
-                raise FeastError("start the monitor with --model to save what the device has learned")
-            path = self._free_name("learned")
-            save_model(model_of(self._streamer.link.read_state(), self._model), path)
-            self._show(note=f"saved {path.name}")
-        self._show()
+            note = {"note": f"saved {self._save().name}"}
+        self._show(**note)
 
-    def _stop_recording(self) -> None:
-        recorder, self._recorder = self._recorder, None
-        if recorder is not None and self._record_path is not None:
-            with recorder:
-                recorder.end_recording("monitor")
-                recorder.save({"build_id": self._fixed["build_id"]})
-            self._show(note=f"saved {self._record_path.name}")
-
-    def _free_name(self, kind: str) -> Path:
-        numbers = (self._folder / f"{kind}-{i}.npz" for i in range(1, 1_000_000))
-        return next(path for path in numbers if not path.exists())
+    def _save(self) -> Path:
+        """Write what the device has learned to a model file."""
+        if self._model is None:
+            raise RefusedError("start the monitor with --model to save what the device has learned")
+        words = self._streamer.link.read_state()
+        path = free_name(self._folder, "learned")
+        try:
+            save_model(from_words(words, self._model, self._options), path)
+        except FeastError as error:
+            raise RefusedError(str(error)) from None
+        return path
 
     # --- what is shown ---
 
@@ -189,7 +260,7 @@ class Session(threading.Thread):
             "build_id": hello.build_id,
             "sensor": [hello.sensor.width, hello.sensor.height],
             "features": hello.features,
-            "side": _picture_side(hello, self._model),
+            "side": picture_side(hello, self._model),
             "surfaces": self._surfaces,
             "learning": hello.learning,
             "labels": self._labels,
@@ -203,7 +274,7 @@ class Session(threading.Thread):
         link = self._streamer.link
         if now >= self._due["signals"]:
             signals = link.signals()
-            shown |= self._signals(signals) | {"counters": dict(link.counters())}
+            shown |= self._signal_view.take(signals) | {"counters": dict(link.counters())}
             if self._labels:
                 found = link.scores()
                 # As text: a page's numbers are exact up to 2^53 only.
@@ -227,37 +298,12 @@ class Session(threading.Thread):
                 shown["latency_ms"] = round(1e3 * link.latency.percentile(50), 2)
             if shown.get("latency_ms") != shown.get("latency_ms"):
                 shown["latency_ms"] = None
+            self._unanswered_after = None
             self._show(**shown, drawn=self._thinned(), losses=dict(link.losses))
 
     def _wait(self, what: str, began: float, least_s: float) -> None:
         now = time.monotonic()
         self._due[what] = now + max(least_s, _SHARE * (now - began))
-
-    def _signals(self, signals: DeviceSignals) -> dict[str, Any]:
-        before, self._last_signals = self._last_signals, signals
-        compared = signals.hits + signals.misses
-        if before is None or compared < before.hits + before.misses:
-            self._misses.clear()
-        else:
-            fresh = compared - before.hits - before.misses
-            if fresh:
-                self._misses.append((compared, (signals.misses - before.misses) / fresh))
-        names = (
-            "hits",
-            "misses",
-            "border",
-            "outside",
-            "backwards",
-            "filtered",
-            "last_window_misses",
-            "event",
-        )
-        return {
-            "signals": {name: getattr(signals, name) for name in names},
-            "thresholds": [round(float(value), 6) for value in signals.thresholds],
-            "wins": signals.wins.tolist(),
-            "misses": list(self._misses),
-        }
 
     def _surface(self) -> str:
         """The device's own surface: int16 values as base64, surface after surface."""
@@ -266,42 +312,28 @@ class Session(threading.Thread):
         return base64.b64encode(words.astype("<u2").tobytes()).decode()
 
     def _weights(self) -> str:
-        """Pictures of the features as base64, int16, one after the other: the device's own Q15 weights.
+        """Pictures of the features as base64, int16, one after the other: the device's own weights in Q15.
 
         Of a second layer: what they look for in pixels, each to its own scale.
         """
-        words = self._streamer.link.read_state(0, self._weight_words).astype("<u2")
-        if self._streamer.link.hello.layered and self._model is not None:
-            weights = words.view("<i2").reshape(self._model.params.features, -1).astype(np.float64)
-            fields = np.stack([receptive_field(self._model, each) for each in weights])
-            most = np.abs(fields).max(axis=(1, 2), keepdims=True)
-            words = np.rint(fields * (_INT16_MOST / np.maximum(most, 1.0))).astype("<i2").view("<u2")
-        return base64.b64encode(words.tobytes()).decode()
+        link = self._streamer.link
+        words = link.read_state(0, self._weight_words) * self._weight_scale
+        return feature_pictures(words, self._model if link.hello.layered else None)
 
     def _thinned(self) -> list[list[int]]:
-        """[x, y, result] in pixels of the network: every so many of the events since the last picture."""
-        stretches = [stretch for stretch in self._recent if len(stretch)]
+        """Of the events since the last picture, those to draw."""
+        chunks = [chunk for chunk in self._recent if len(chunk)]
         self._recent.clear()
         self._recent_events = 0
-        if not stretches:
-            return []
-        events = np.concatenate([stretch.events for stretch in stretches])
-        results = np.concatenate([stretch.results for stretch in stretches])
-        step = -(-len(events) // DRAWN_EVENTS)
-        chosen = slice(len(events) - 1, None, -step)
-        shift = self._streamer.link.hello.downsample
-        columns = (events["x"][chosen] >> shift, events["y"][chosen] >> shift, results[chosen])
-        drawn: list[list[int]] = np.stack([c.astype(np.int64) for c in columns], axis=1).tolist()
-        return drawn
+        return thinned(chunks, self._streamer.link.hello.downsample)
 
     def _show(self, **values: Any) -> None:
         state = "paused" if self._paused else "learning" if self._streamer.learning else "running"
         fixed = {
             "events": self._events,
             "state": state,
-            "recording_to": None
-            if self._recorder is None
-            else str(self._record_path and self._record_path.name),
+            "learning": self._streamer.learning,
+            "recording_to": self._recording.name,
             "resumed": self._streamer.resumed,
         }
         with self._lock:
@@ -309,24 +341,10 @@ class Session(threading.Thread):
             self.version += 1
 
 
-def _surfaces_of(hello: Hello, model: Model | None) -> int:
-    """Surfaces at the end of the state, before the scores; 0 if unknown: a device tells its last layer's."""
-    if not hello.layered:
-        return hello.banks
-    return model.lower.params.surfaces if model is not None and model.lower is not None else 0
-
-
-def _weight_words(hello: Hello, model: Model | None) -> int:
-    """Words of the features' weights; 0 if unknown: a device does not tell how many features are below."""
-    if not hello.layered:
-        return hello.features * (2 * hello.radius + 1) ** 2
-    return model.weights.size if model is not None else 0
-
-
-def _picture_side(hello: Hello, model: Model | None) -> int:
-    """Pixels that a feature's picture is wide."""
-    below = model.lower.params.radius if hello.layered and model is not None and model.lower else 0
-    return 2 * (hello.radius + below) + 1
+def _reason(error: Exception) -> str:
+    """For the page."""
+    kind = "" if isinstance(error, FeastError) else f"{type(error).__name__}: "
+    return f"stopped: {kind}{error}"
 
 
 class _Pausable:

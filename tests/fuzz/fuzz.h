@@ -1,5 +1,5 @@
 /* What the fuzz targets share: taking an input apart, checks that end the process, and the link's framing
- * written a second time, as docs/protocol.md says it, to judge the firmware's. */
+ * written a second time, as docs/reference/protocol.md says it, to judge the firmware's. */
 #ifndef FUZZ_H
 #define FUZZ_H
 

@@ -3,7 +3,7 @@
 Seeded and mutational: a small file of each kind is damaged in a few places, files of named parts (``.npz``)
 also inside their parts, with the checksums of the archive made right again. Only a FeastError of one line, or
 a sound result, may come out, and no warning. The libraries that decode HDF5 and AEDAT 4 end their process on
-some damaged files; `host.readers.apart` makes that one line too, and it is counted here.
+some damaged files; `recordings.readers.isolated_decoder` makes that one line too, and it is counted here.
 
 It runs in a process of its own, whose memory is limited; the input in hand lies in a file, so that a crash
 or a hang below Python is found too.
@@ -27,18 +27,22 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from codegen.errors import FeastError
-from codegen.model import Sensor
-from codegen.model_file import load_model, save_model
-from codegen.quantise import quantise
-from codegen.records import EVENT_DTYPE
-from host.readers import open_recording
+import numpy as np
+
+from feast_codegen.codegen.base.errors import FeastError
+from feast_codegen.codegen.base.events import EVENT_DTYPE, Events
+from feast_codegen.codegen.fixed_point.quantise import quantise
+from feast_codegen.codegen.model.file import load_model, save_model
+from feast_codegen.codegen.model.model import Sensor
+from feast_codegen.host.recordings.readers import open_recording
+from feast_codegen.host.recordings.reading import LeftOut, Reading
 from tests.fuzz.seeds import dense_events
-from tests.networks import make_model, make_stack
+from tests.support import event_files
+from tests.support.networks import make_model, make_stack
 
 HERE: Final = Path(__file__).resolve().parent
 SENSOR: Final = Sensor(128, 96)
@@ -50,17 +54,22 @@ MODEL: Final = ".model.npz"
 ACCEPTED, EMPTY, REFUSED, ENDED = "accepted", "empty", "refused", "ended their decoder"
 
 
-def check(path: Path) -> str:
-    """Read a file as its name says; what became of it. What is no FeastError of one line comes out."""
+def check(path: Path, reading: Reading = Reading()) -> str:
+    """Read a file as its name and `reading` say; what became of it.
+
+    What is no FeastError of one line comes out.
+    """
     try:
         if path.name.endswith(MODEL):
             model = load_model(path)
             quantise(model)
             return ACCEPTED
         count = 0
-        for events in open_recording(path, None if path.suffix in _SIZED else SENSOR).chunks():
+        left_out = LeftOut()
+        for events in open_recording(path, reading=reading, left_out=left_out).chunks():
             assert events.dtype == EVENT_DTYPE and bool((events["polarity"] <= 1).all())
             count += events.size
+        assert all(line.isprintable() for line in left_out.lines())
         return ACCEPTED if count else EMPTY
     except FeastError as error:
         text = str(error)
@@ -146,21 +155,109 @@ def damage_part(data: bytes, rng: random.Random, others: list[bytes]) -> bytes:
 # Seeds
 
 
-def seeds(folder: Path) -> dict[str, tuple[str, bytes]]:
-    """A small file of each kind: its suffix and bytes."""
-    from tests.test_readers import WRITERS
+@dataclass(frozen=True)
+class Seed:
+    """A small file, and what is said of files of its kind."""
+
+    suffix: str
+    data: bytes
+    reading: Reading = Reading()
+
+    def said(self, rng: random.Random) -> Reading:
+        """The same, and by chance options that change how it is read."""
+        reading = replace(self.reading, accept_truncated=rng.random() < 0.5)
+        if self.suffix in _TABLES and rng.random() < 0.3:
+            reading = replace(reading, time_unit=rng.choice(("s", "ms", "us", "ns")))
+        if self.suffix in _TABLES and rng.random() < 0.1:
+            reading = replace(reading, columns=rng.choice(("txyp", "xypt", "_txyp")))
+        return reading
+
+
+_TABLES: Final = (".csv", ".npy", ".npz", ".h5", ".hdf5")
+
+
+def seeds(folder: Path) -> dict[str, Seed]:
+    """A small file of each kind."""
+    from tests.host.recordings.test_readers import WRITERS
 
     events = dense_events(80, SENSOR)
     found = {}
     for kind, (suffix, write) in WRITERS.items():
+        reading = Reading(None if suffix in _SIZED else SENSOR)
         try:
-            found[kind] = (suffix, write(folder / f"seed{suffix}", events).read_bytes())
+            found[kind] = Seed(suffix, write(folder / f"seed{suffix}", events).read_bytes(), reading)
         except ImportError:
             continue  # the library that writes this kind is not installed
-    model = make_model(Sensor(9, 7), neurons=2, radius=1)
-    for kind, each in (("model", model), ("model of two layers", make_stack(model, radius=1, neurons=2))):
+    found |= _options(folder, events)
+    model = make_model(Sensor(9, 7), features=2, radius=1)
+    for kind, each in (
+        ("model", model),
+        ("model of two layers", make_stack(model, radius=1, features=2)),
+    ):
         save_model(each, folder / f"seed{MODEL}")
-        found[kind] = (MODEL, (folder / f"seed{MODEL}").read_bytes())
+        found[kind] = Seed(MODEL, (folder / f"seed{MODEL}").read_bytes())
+    return found
+
+
+def _options(folder: Path, events: Events) -> dict[str, Seed]:
+    """Kinds that are read as the user says, or whose parts are not merged."""
+    rows = [*event_files.rows(events)]
+    size = Sensor(346, 260)
+    path = folder / "seed.any"
+    binary = {
+        "AEDAT2 v2e": event_files.write_aedat2(path, events, "any", 346, 260, named=False).read_bytes(),
+        "AEDAT2 cameras": event_files.write_aedat2(
+            path, events, "MultiDAVIS346BCamera", 346, 260, cameras=4
+        ).read_bytes(),
+        "AEDAT3.1 sources": event_files.write_aedat31(
+            path,
+            [event_files.aedat31_packet(events[:40], source=at) for at in (1, 2)],
+            "DVS128\r\n#Source 2: DVS128",
+        ).read_bytes(),
+        "AEDAT4 streams": event_files.write_aedat4(path, events, SENSOR, 20, streams=2).read_bytes(),
+    }
+    readings = {"AEDAT2 v2e": Reading(size), "AEDAT3.1 sources": Reading(stream="2")}
+    suffixes = {"AEDAT4 streams": ".aedat4"}
+    found = {
+        kind: Seed(suffixes.get(kind, ".aedat"), data, readings.get(kind, Reading()))
+        for kind, data in binary.items()
+    }
+    texts = {
+        "csv of words": 'x [px];"p";note;t_us;y\n'
+        + "".join(f'{x};{"ON" if p else "off"};;"{t}";{y}.0\n' for t, x, y, p in rows),
+        "csv of seconds": "\ufeff%geometry:128,96\n# a remark\n0,1,1,1\n"
+        + "".join(f"{t / 1e6 - 0.0005:.6f},{x},{y},{p}\n" for t, x, y, p in rows),
+        "csv in an order": "128 96\n" + "".join(f"{x}\t{y}\t{p + 1}\t{t * 1000}\n" for t, x, y, p in rows),
+    }
+    orders = {"csv in an order": Reading(SENSOR, time_unit="ns", columns="xypt")}
+    found |= {
+        kind: Seed(".csv", text.encode(), orders.get(kind, Reading(SENSOR))) for kind, text in texts.items()
+    }
+    table = np.array(rows, np.int64)
+    for suffix in (".npy", ".npz"):
+        with (folder / f"seed{suffix}").open("wb") as file:
+            if suffix == ".npy":
+                np.save(file, table)
+            else:
+                np.savez(file, table=table)
+        data = (folder / f"seed{suffix}").read_bytes()
+        found[f"{suffix} table"] = Seed(suffix, data, Reading(SENSOR, columns="txyp"))
+    with contextlib.suppress(ImportError):
+        import h5py
+
+        for kind, name, columns in (("HDF5 table", "a/b", "txyp"), ("HDF5 of v2e", "events", None)):
+            with h5py.File(folder / "seed.h5", "w") as h5:
+                h5[name] = table
+                h5[f"c/{name}"] = table
+            data = (folder / "seed.h5").read_bytes()
+            found[kind] = Seed(".h5", data, Reading(SENSOR, columns=columns))
+        for packing in (0, 1, 2):
+            chunks = [
+                event_files.ecf_chunk(events[:64], packing),
+                event_files.ecf_chunk(events[64:], packing),
+            ]
+            path = event_files.write_ecf(folder / "seed.h5", chunks, events.size, 64, SENSOR)
+            found[f"HDF5 ECF {packing}"] = Seed(".h5", path.read_bytes())
     return found
 
 
@@ -180,24 +277,24 @@ def run(
     chosen = kinds or list(found)
     warnings.simplefilter("error")  # they would stand beside the one line
     warnings.simplefilter("ignore", ResourceWarning)  # libraries leave damaged files to be closed by Python
-    for suffix, data in found.values():  # compile and import what reading takes
-        path = folder / f"warm{suffix}"
-        path.write_bytes(data)
-        assert check(path) == ACCEPTED, suffix
+    for kind, seed_file in found.items():  # compile and import what reading takes
+        path = folder / f"warm{seed_file.suffix}"
+        path.write_bytes(seed_file.data)
+        assert check(path, seed_file.reading) == ACCEPTED, kind
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, resource.RLIM_INFINITY))
     rng = random.Random(seed)
     tallies = {kind: Tally() for kind in chosen}
     for number in range(runs):
         kind = chosen[number % len(chosen)]
-        suffix, data = found[kind]
-        others = [other for end, other in found.values() if end == suffix]
+        suffix, data = found[kind].suffix, found[kind].data
+        others = [other.data for other in found.values() if other.suffix == suffix]
         archive = suffix in (".npz", MODEL) and rng.random() < 0.8
         damaged = (damage_part if archive else damage)(data, rng, others)
         path = folder / f"input{suffix}"
         path.write_bytes(damaged)
         begin = time.monotonic()
-        tallies[kind].outcomes[check(path)] += 1
+        tallies[kind].outcomes[check(path, found[kind].said(rng))] += 1
         tallies[kind].seconds += time.monotonic() - begin
         path.unlink()
     for kind, tally in tallies.items():

@@ -213,8 +213,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             if (body[FEAST_WIRE_HEADER_AT_TYPE] == FEAST_WIRE_EVENTS && length > FEAST_WIRE_EVENTS_BYTES) {
                 feast_wire_put_u32(&body[FEAST_WIRE_EVENTS_AT_FIRST], (uint32_t)self->events);
             }
-            if (body[FEAST_WIRE_HEADER_AT_TYPE] == FEAST_WIRE_ADOPT && length == FEAST_WIRE_ADOPT_BYTES) {
-                feast_wire_put_u32(&body[FEAST_WIRE_ADOPT_AT_STATE_ID], state_digest(feast, FEAST_STATE_WORDS));
+            if (body[FEAST_WIRE_HEADER_AT_TYPE] == FEAST_WIRE_APPLY_STATE && length == FEAST_WIRE_APPLY_STATE_BYTES) {
+                feast_wire_put_u32(&body[FEAST_WIRE_APPLY_STATE_AT_STATE_ID], state_digest(feast, FEAST_STATE_WORDS));
             }
             if (body[FEAST_WIRE_HEADER_AT_TYPE] == FEAST_WIRE_HELLO && length >= FEAST_WIRE_HELLO_BYTES) {
                 feast_wire_put_u16(&body[FEAST_WIRE_HELLO_AT_VERSION], FEAST_WIRE_VERSION);

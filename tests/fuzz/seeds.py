@@ -8,11 +8,11 @@ import struct
 
 import numpy as np
 
-from codegen import wire
-from codegen.model import Sensor
-from codegen.plan import Plan
-from codegen.records import EVENT_DTYPE, Events
-from codegen.wire_message import Message
+from feast_codegen.codegen.base.events import EVENT_DTYPE, Events
+from feast_codegen.codegen.emit.plan import Plan
+from feast_codegen.codegen.model.model import Sensor
+from feast_codegen.codegen.protocol import messages
+from feast_codegen.codegen.protocol.message import Message
 
 HEADER = {"run": 1, "sequence": 0, "received": 0}
 AS_IS, FITTED, DAMAGED, POWER, GOT_ALL = 1, 2, 4, 8, 16
@@ -33,44 +33,56 @@ def say(message: Message, kind: int = FITTED, tail: bytes | None = None, **field
 def events(*steps: tuple[int, int, int]) -> bytes:
     """A frame of events: microseconds below 64, x, y."""
     return say(
-        wire.EVENTS, FITTED | GOT_ALL, bytes(byte for step, x, y in steps for byte in (2 * step, x, y))
+        messages.EVENTS, FITTED | GOT_ALL, bytes(byte for step, x, y in steps for byte in (2 * step, x, y))
     )
 
 
 def dialogues(plan: Plan) -> list[bytes]:
     """One input for each message there is, one for each of its edges, and whole sessions."""
-    begun = say(wire.HELLO) + say(wire.START, flags=1)
+    begun = say(messages.HELLO) + say(messages.START, flags=1)
     some = events((5, 1, 1), (9, 2, 2), (0, 9, 9))
-    last_word, words = plan.state_words - 1, plan.snapshot_words
-    asked = [message for message in wire.MESSAGES if message.sender == "host"]
+    last_word, words = plan.state.learned_words - 1, plan.state.words
+    asked = [message for message in messages.MESSAGES if message.sender == "host"]
     edges = [
         *(
-            say(wire.WRITE_STATE, first=first)
+            say(messages.WRITE_STATE, first=first)
             for first in (last_word - 1, last_word, last_word + 1, 2**32 - 1)
         ),
         *(
-            say(wire.READ_STATE, first=f, count=n)
+            say(messages.READ_STATE, first=f, count=n)
             for f, n in ((0, words), (words, 0), (words, 1), (1, words))
         ),
-        *(say(wire.SIGNALS, first=first) for first in (plan.features - 1, plan.features)),
-        say(wire.EVENTS, tail=bytes([9, 1, 1]) * 16) + say(wire.EVENTS, tail=bytes([9, 1, 1])),
-        say(wire.EVENTS, tail=b"\xff\xff\xff\xff\x0f\1\1")
-        + say(wire.EVENTS, tail=b"\xff\xff\xff\xff\x1f\1\1"),
-        say(wire.END, FITTED | GOT_ALL, events=3),
+        *(
+            say(messages.SIGNALS, first=first)
+            for first in (plan.last.quant.params.total_features - 1, plan.last.quant.params.total_features)
+        ),
+        say(messages.EVENTS, tail=bytes([9, 1, 1]) * 16) + say(messages.EVENTS, tail=bytes([9, 1, 1])),
+        say(messages.EVENTS, tail=b"\xff\xff\xff\xff\x0f\1\1")
+        + say(messages.EVENTS, tail=b"\xff\xff\xff\xff\x1f\1\1"),
+        say(messages.END, FITTED | GOT_ALL, events=3),
         piece(bytes(255), AS_IS) + piece(struct.pack("<I", 7), AS_IS),
     ]
-    upload = b"".join(say(wire.WRITE_STATE, first=at) for at in range(0, last_word, 2))
+    upload = b"".join(say(messages.WRITE_STATE, first=at) for at in range(0, last_word, 2))
     sessions = [
-        some + say(wire.END, FITTED | GOT_ALL, events=3) + say(wire.START, run=2) + some,
-        some + say(wire.POLL) + some + say(wire.POLL, FITTED | GOT_ALL) + say(wire.POLL, AS_IS, sequence=2),
-        some + say(wire.KEEP) + piece(b"", POWER) + say(wire.HELLO) + say(wire.START, run=3) + some,
-        upload + say(wire.ADOPT) + some + say(wire.KEEP),
-        some + say(wire.WRITE_STATE) + some + say(wire.START, run=2, flags=2) + some,
+        some + say(messages.END, FITTED | GOT_ALL, events=3) + say(messages.START, run=2) + some,
         some
-        + say(wire.POLL, FITTED | DAMAGED)
+        + say(messages.POLL)
+        + some
+        + say(messages.POLL, FITTED | GOT_ALL)
+        + say(messages.POLL, AS_IS, sequence=2),
+        some
+        + say(messages.PERSIST)
+        + piece(b"", POWER)
+        + say(messages.HELLO)
+        + say(messages.START, run=3)
+        + some,
+        upload + say(messages.APPLY_STATE) + some + say(messages.PERSIST),
+        some + say(messages.WRITE_STATE) + some + say(messages.START, run=2, flags=2) + some,
+        some
+        + say(messages.POLL, FITTED | DAMAGED)
         + b"\x09\0"
         + some
-        + say(wire.POLL, FITTED | DAMAGED)
+        + say(messages.POLL, FITTED | DAMAGED)
         + b"\7\0"
         + some,
     ]

@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from codegen.boards import Kernel
-from codegen.filters import Filters
-from codegen.model import Model, Sensor
-from codegen.options import Options
-from codegen.plan import Plan, make_plan
-from codegen.quantise import quantise
-from codegen.render import render
+from feast_codegen.codegen.boards.board import Kernel
+from feast_codegen.codegen.emit.plan import Plan, make_plan
+from feast_codegen.codegen.emit.render import render
+from feast_codegen.codegen.fixed_point.quantise import quantise
+from feast_codegen.codegen.model.filters import Filters
+from feast_codegen.codegen.model.model import Model, Sensor
+from feast_codegen.codegen.model.options import Options
 from tests.fuzz.seeds import dialogues, edges
-from tests.networks import behind, make_model, make_stack, with_readout
-from tests.proofs.driver import emitted, write_library
+from tests.support.networks import behind, make_model, make_stack, with_readout
+from tests.support.proofs.driver import emitted, write_library
+from tests.support.waiting import LIMIT_S
 
 HERE: Final = Path(__file__).resolve().parent
 FIRMWARE: Final = HERE.parent.parent / "firmware" / "src"
 SANITIZE: Final = ["-std=c11", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-_LIMIT_S: Final = 120
 
 Files = dict[str, str]
 """Text by path: an emitted library, or sources of the firmware."""
@@ -41,7 +41,7 @@ FILTERS: Final = Filters(
 
 def _network(polarity: str, border: str = "zero", radius: int = 1) -> Model:
     return make_model(
-        SENSOR, polarity=polarity, border=border, radius=radius, neurons=3, eta=0.1, tau_us=300.0
+        SENSOR, polarity=polarity, border=border, radius=radius, features=3, eta=0.1, tau_us=300.0
     )
 
 
@@ -50,17 +50,20 @@ STEP_NETWORKS: Final[dict[str, tuple[Model, Options]]] = {
     "learning-signed": (_network("signed", "skip"), Options(True, "threshold")),
     "learning-separate": (_network("separate", radius=2), Options(learning=True)),
     "frozen": (_network("separate"), Options(select="threshold", weights="int8")),
-    "layers": (make_stack(_network("separate"), radius=1, neurons=2, eta=0.1, tau_us=900.0), Options(True)),
+    "layers": (
+        make_stack(_network("separate"), radius=1, features=2, eta=0.1, tau_us=900.0),
+        Options(True),
+    ),
     "filters-readout": (
-        with_readout(behind(FILTERS, radius=1, neurons=3, eta=0.1, tau_us=300.0)),
+        with_readout(behind(FILTERS, radius=1, features=3, eta=0.1, tau_us=300.0)),
         Options(learning=True),
     ),
 }
 STEP_KERNELS: Final[tuple[Kernel, Kernel]] = ("small", "dsp")
-LINK_DEFINES: Final = ("-DLINK_STORE_BYTES=512u", "-DLINK_RESULT_WINDOW=16u", "-DLINK_RESULTS_PER_FRAME=8u")
-PARTS: Final = {"framing": {"framing.c"}, "store": {"framing.c", "store.c"}}
+LINK_DEFINES: Final = ("-DLINK_PERSIST_BYTES=512u", "-DLINK_RESULT_WINDOW=16u", "-DLINK_RESULTS_PER_FRAME=8u")
+PARTS: Final = {"framing": {"framing.c"}, "persist": {"framing.c", "persist.c"}}
 """Files of the firmware that a target is made of; all but main.c if it is not named here."""
-TARGETS: Final = ("framing", "link", "store", *(f"step-{name}" for name in STEP_NETWORKS))
+TARGETS: Final = ("framing", "link", "persist", *(f"step-{name}" for name in STEP_NETWORKS))
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ def _variant(letter: str, library: Files, folder: Path, compiler: list[str]) -> 
     """Object files of one variant: what the library exports gets a suffix."""
     paths = write_library(library, folder)
     exported = set(re.findall(r"\bfeast\d?_\w+(?=[\[(])", "\n".join(library.values())))
+    exported -= {"feast_init"}  # a macro: each library has its own already
     rename = [f"-D{name}={name}_{letter}" for name in sorted(exported)]
     command = [*compiler, *rename, f"-DVARIANT=variant_{letter}", f"-I{folder / 'include'}", f"-I{HERE}"]
     return [_object(Path(path), folder, command) for path in [*paths, HERE / "variant.c"]]
@@ -133,7 +137,7 @@ def _object(source: Path, folder: Path, command: list[str]) -> str:
 
 
 def _compile(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_LIMIT_S)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
 
 
@@ -159,7 +163,7 @@ def replay(program: Path, inputs: list[bytes]) -> subprocess.CompletedProcess[st
     """Give inputs to a program of `build(..., fuzz=False)`: exit 0 and silence if all is well."""
     lines = "".join(f"{each.hex()}\n" for each in inputs)
     return subprocess.run(
-        [program], input=lines, capture_output=True, text=True, check=False, timeout=_LIMIT_S
+        [program], input=lines, capture_output=True, text=True, check=False, timeout=LIMIT_S
     )
 
 

@@ -53,7 +53,6 @@ function prepare(view) {
     return { row, fill, score };
   });
   $("scores").replaceChildren(...classes.map(({ row }) => row));
-  $("learn").disabled = !device.learning;
   $("scene").style.aspectRatio = `${device.sensor[0]} / ${device.sensor[1]}`;
 }
 
@@ -175,7 +174,7 @@ function show(view) {
   set("note", view.note || "");
   $("lamp").className = `lamp ${view.state === "paused" ? "paused" : view.state === "stopped" ? "" : "on"}`;
   press("pause", view.state === "paused", "Resume", "Pause");
-  press("learn", view.state === "learning" || (view.state === "paused" && $("learn").getAttribute("aria-pressed") === "true"), "Learning", "Learn");
+  press("learn", view.learning, "Learning", "Learn");
   press("record", view.recording_to != null, "Recording", "Record");
   if (signals) {
     const compared = signals.hits + signals.misses;
@@ -237,21 +236,44 @@ function counters(view) {
   }
 }
 
+const BUTTONS = ["pause", "learn", "record", "save"];
+const ENDED = 1001, FIRST_WAIT_MS = 500, LONGEST_WAIT_MS = 10000;
+let socket = null, serial = 0, wait = FIRST_WAIT_MS, lastView = null;
+
+function connection(state) {
+  document.body.dataset.connection = state;
+  for (const id of BUTTONS) $(id).disabled = state !== "open" || (id === "learn" && !(device && device.learning));
+  if (state !== "open") $("lamp").className = "lamp";
+}
+
 function connect() {
   const token = new URLSearchParams(location.search).get("token");
-  const socket = new WebSocket(`ws://${location.host}/live?token=${encodeURIComponent(token)}`);
-  let serial = 0;
-  socket.onmessage = (message) => show({ drawn: [], misses: [], losses: {}, counters: {}, version: ++serial, ...JSON.parse(message.data) });
-  socket.onclose = () => {
-    $("lamp").className = "lamp";
-    set("note", "the monitor has ended, or the connection to it is lost");
-    setTimeout(connect, 1500);
+  socket = new WebSocket(`ws://${location.host}/live?token=${encodeURIComponent(token)}`);
+  socket.onmessage = (message) => {
+    lastView = { drawn: [], misses: [], losses: {}, counters: {}, version: ++serial, ...JSON.parse(message.data) };
+    show(lastView);
+    wait = FIRST_WAIT_MS;
+    connection("open");
   };
-  for (const id of ["pause", "learn", "record", "save"]) {
-    $(id).onclick = () => {
-      const button = $(id), on = button.getAttribute("aria-pressed") === "true";
-      socket.send(button.dataset.on ? (on ? button.dataset.on : button.dataset.off) : id);
-    };
-  }
+  socket.onclose = (event) => {
+    if (event.code === ENDED || (lastView && lastView.state === "stopped")) {
+      connection("ended");
+      const why = lastView && lastView.state === "stopped" && lastView.note;
+      set("note", `${why || "the monitor has ended"} – run codegen monitor again and open the address it prints`);
+      return;
+    }
+    connection("lost");
+    set("note", "no connection to the monitor, trying again; if it was restarted, open the address it has printed");
+    setTimeout(connect, wait);
+    wait = Math.min(2 * wait, LONGEST_WAIT_MS);
+  };
 }
+
+for (const id of BUTTONS) {
+  $(id).onclick = () => {
+    const button = $(id), on = button.getAttribute("aria-pressed") === "true";
+    socket.send(button.dataset.on ? (on ? button.dataset.on : button.dataset.off) : id);
+  };
+}
+connection("opening");
 connect();

@@ -1,11 +1,13 @@
 """Compiles the runtime for one board and links it with src/ and the emitted library (an SCons script).
 
-Everything board-specific comes from the board's JSON file, which `python -m host.boards.files` renders
+Everything board-specific comes from the board's JSON file, rendered by
+`python -m feast_codegen.host.boards.platformio_files`
 from boards.yaml.
 """
 
 import os
 import sys
+import time
 from pathlib import Path
 
 from SCons.Script import AlwaysBuild, Default, DefaultEnvironment
@@ -22,6 +24,31 @@ if not (library / "library.json").is_file():
     emit = f"codegen emit MODEL.npz --board {env['PIOENV']}"
     sys.stderr.write(f"Error: {library} holds no emitted library: run `{emit}` first\n")
     env.Exit(1)
+
+
+def wait_for_the_project(limit_s):
+    """Hold the lock of codegen until this process ends, so that a build beside another one waits for it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    path = project_dir / ".pio" / "codegen.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+b")
+    limit = time.monotonic() + limit_s
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except OSError:
+            if time.monotonic() > limit:
+                sys.stderr.write(f"Error: another build in {project_dir} did not end in {limit_s} s\n")
+                env.Exit(1)
+            time.sleep(0.05)
+
+
+# codegen holds the lock already when it runs PlatformIO.
+project_lock = None if os.environ.get("FEAST_PROJECT_LOCKED") else wait_for_the_project(900)
 
 
 def write_if_changed(path, text):
@@ -108,6 +135,9 @@ if driver:
 else:
     sources = [*board["sources"], *board["link_sources"]]
     env.Append(CPPDEFINES=list(board["link_defines"].items()))
+if (library / "include" / "feast.h").is_file():
+    sources.append("identity.c")
+    env.AppendUnique(CPPPATH=[str(library / "include")])
 env.BuildSources("$BUILD_DIR/runtime", str(runtime_dir), " ".join(f"+<{name}>" for name in sources))
 
 firmware = env.BuildProgram()

@@ -1,5 +1,5 @@
-/* Memory that keeps what it holds. One file of flash/ is linked, chosen by `store.family` of the board; keep.c puts
- * the two slots of store_port.h on it. Addresses are those the memory is read at. */
+/* Memory that keeps what it holds. One file of flash/ is linked, chosen by `persist.family` of the board; persist_memory.c puts
+ * the two slots of persist_port.h on it. Addresses are those the memory is read at. */
 #ifndef FEAST_FLASH_H
 #define FEAST_FLASH_H
 
@@ -9,7 +9,7 @@
 #include "board.h"
 #include "mmio.h"
 
-/* Erases the page of FEAST_STORE_PAGE_BYTES at `address`. False if the controller reports an error, or is not done
+/* Erases the page of FEAST_PERSIST_PAGE_BYTES at `address`. False if the controller reports an error, or is not done
  * in FLASH_POLLS polls. */
 bool flash_erase(uint32_t address);
 

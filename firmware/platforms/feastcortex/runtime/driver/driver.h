@@ -3,7 +3,7 @@
  *     codegen build --board NAME MODEL --driver FOLDER
  *
  * compiles every .c file of FOLDER into the firmware, in place of the link and the UART. port.h is there too:
- * clock, ticks, stack gauge, last fault. docs/boards.md shows an example. */
+ * clock, ticks, stack gauge, last fault. docs/use/boards.md shows an example. */
 #ifndef FEAST_DRIVER_H
 #define FEAST_DRIVER_H
 

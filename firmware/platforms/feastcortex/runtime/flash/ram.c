@@ -4,7 +4,7 @@
 
 bool flash_erase(uint32_t address)
 {
-    for (uint32_t at = 0; at < FEAST_STORE_PAGE_BYTES; at += 4u) {
+    for (uint32_t at = 0; at < FEAST_PERSIST_PAGE_BYTES; at += 4u) {
         mmio_write(address + at, 0xFFFFFFFFu);
     }
     return true;

@@ -23,8 +23,8 @@
 
 #define FIRST_LARGE_SECTOR 5u
 #define LARGE_SECTOR_BYTES 0x20000u
-_Static_assert(FEAST_STORE_PAGE_BYTES == LARGE_SECTOR_BYTES, "the store is in sectors of 128 KB");
-_Static_assert(FEAST_STORE_ORIGIN >= FLASH_ORIGIN + LARGE_SECTOR_BYTES, "behind the small sectors");
+_Static_assert(FEAST_PERSIST_PAGE_BYTES == LARGE_SECTOR_BYTES, "the two slots are sectors of 128 KB");
+_Static_assert(FEAST_PERSIST_ORIGIN >= FLASH_ORIGIN + LARGE_SECTOR_BYTES, "behind the small sectors");
 
 static bool is_idle(void)
 {

@@ -1,0 +1,1 @@
+"""What every room uses: errors, events, sensor size, shipped files, compiled loops."""

@@ -1,0 +1,1 @@
+"""The boards: what boards.yaml says about each, and its schema."""

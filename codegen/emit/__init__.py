@@ -1,0 +1,1 @@
+"""From integers to C: plan, budgets, rendering, writing, and compiling for this computer."""

@@ -1,0 +1,1 @@
+"""From a model to integers: formats, quantisation, overflow bounds, layout of the state."""

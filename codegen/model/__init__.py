@@ -1,0 +1,1 @@
+"""The trained network: hyperparameters, weights, filters, readout, and the model file."""

@@ -1,0 +1,100 @@
+"""What a user may choose about the generated code, apart from model and board."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Final, Literal, get_args, get_type_hints
+
+from feast_codegen.codegen.base.errors import FeastError
+
+Select = Literal["nearest", "threshold"]
+Weights = Literal["int16", "int8"]
+
+PREFIX: Final = "feast"
+_PREFIX: Final = re.compile(r"[a-z][a-z0-9_]{0,23}")
+_TAKEN: Final = re.compile(
+    r"assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale|math|setjmp|signal|stdalign|stdarg|"
+    r"stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|strings?|tgmath|threads|time|uchar|wchar|wctype"
+)
+"""Headers of C: a folder of the library may come first in the search."""
+_TYPES: Final = re.compile(
+    r"u?int(_fast|_least)?(8|16|32|64)|u?int(ptr|max)|s?size|ptrdiff|max_align|wchar|char(8|16|32)|wint|clock|"
+    r"off|mode|pid|bool|float|double|fpos|div|ldiv|lldiv|sig_atomic|va_list|locale|mtx|cnd|thrd|tss|once_flag|"
+    r"fenv|fexcept|imaxdiv|mbstate|wctrans|wctype|nullptr"
+)
+"""NAME_t is a type of C or POSIX."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of emission; the twin takes the same."""
+
+    learning: bool = False
+    """Keep the learned state in RAM and learn on the device; else features are const tables."""
+    select: Select = "nearest"
+    """Selection while features are frozen: nearest feature, or only those in range."""
+    weights: Weights = "int16"
+    """Stored weights; int8 halves the tables of frozen features and costs some agreement."""
+    readout: bool = True
+    """Keep class scores, if the model has a readout."""
+    filters: bool = True
+    """Filter as the model says; without, events come filtered and in pixels of the network already."""
+    prefix: str = PREFIX
+    """Begins every name and file of the emitted library."""
+
+    def check(self) -> None:
+        """Raise FeastError for options that exclude each other, and for a prefix that C does not allow."""
+        if not _PREFIX.fullmatch(self.prefix):
+            raise FeastError(
+                f"prefix {self.prefix!r}: expected a C identifier in lower case, 1 to 24 letters, digits "
+                "and _, a letter first"
+            )
+        if _TAKEN.fullmatch(self.prefix) or _TYPES.fullmatch(self.prefix):
+            raise FeastError(
+                f"prefix {self.prefix}: {self.prefix}.h or {self.prefix}_t belongs to C itself: choose "
+                "another"
+            )
+        if self.learning and self.weights == "int8":
+            raise FeastError("weights int8: learning needs weights int16")
+
+    @property
+    def below(self) -> Options:
+        """Options of the lower of two layers: frozen, the nearest wins (the numerics page section 12)."""
+        return Options(weights=self.weights, readout=False, filters=self.filters)
+
+    @property
+    def flags(self) -> str:
+        """The options of `codegen emit` that give these; empty for the defaults.
+
+        >>> Options(learning=True, select="threshold", filters=False).flags
+        '--learning --select threshold --no-filters'
+        """
+        words = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                name = f"no-{field.name}" if value is False else field.name
+                words.append(f"--{name}" if isinstance(value, bool) else f"--{name} {value}")
+        return " ".join(words)
+
+
+def every_combination() -> Iterator[Options]:
+    """Every combination of the options with a choice of values, without those that exclude each other.
+
+    The defaults come first; of two, the one that departs from them in a later field.
+    """
+    hints = get_type_hints(Options)
+    domains: list[list[object]] = []
+    for field in fields(Options):
+        values = (False, True) if hints[field.name] is bool else get_args(hints[field.name])
+        domains.append([field.default, *(value for value in values if value != field.default)])
+    for chosen in itertools.product(*domains):
+        options = Options(*chosen)  # type: ignore[arg-type]
+        try:
+            options.check()
+        except FeastError:
+            continue
+        yield options

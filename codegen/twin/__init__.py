@@ -1,0 +1,1 @@
+"""The integer twin: the numerics page carried out in Python integers."""

@@ -1,0 +1,84 @@
+"""The options that say how recordings are read, declared once for every command that takes a source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from feast_codegen.host.progress import note
+from feast_codegen.host.recordings.reading import Reading, TimeUnit
+
+if TYPE_CHECKING:
+    from feast_codegen.codegen.base.sensor import Sensor
+    from feast_codegen.host.recordings.source import Source
+
+
+_opened: list[Source] = []
+"""By the command that runs; readers count while it reads."""
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """What a user says about files; the defaults read what says everything about itself."""
+
+    time_unit: Annotated[
+        TimeUnit,
+        typer.Option("--time-unit", help="Unit of times in text, NumPy and HDF5 files. auto: by the file."),
+    ] = "auto"
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="ORDER",
+            help="Order of the columns t, x, y and p in files without names, for example xypt.",
+        ),
+    ] = None
+    stream: Annotated[
+        str | None,
+        typer.Option(
+            "--stream", metavar="NAME", help="Which camera, group or source of a file that holds several."
+        ),
+    ] = None
+    accept_truncated: Annotated[
+        bool,
+        typer.Option("--accept-truncated", help="Read a file that ends within a record up to there."),
+    ] = False
+    skip_bad_events: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad-events", help="Leave out events outside the sensor or back in time, and count them."
+        ),
+    ] = False
+
+    def reading(self, sensor: Sensor | None = None) -> Reading:
+        """These options as one value, with the size of the sensor where it is known."""
+        return Reading(
+            sensor=sensor,
+            time_unit=self.time_unit,
+            columns=self.columns,
+            stream=self.stream,
+            accept_truncated=self.accept_truncated,
+            skip_bad_events=self.skip_bad_events,
+        )
+
+    def open(self, spec: str, sensor: Sensor | None = None) -> Source:
+        """Open the source `spec`; what of it is not read is said on stderr when the command ends.
+
+        Raises FeastError as `open_source` does.
+        """
+        from feast_codegen.host.recordings.open import open_source
+
+        source = open_source(spec, reading=self.reading(sensor))
+        _opened.append(source)
+        return source
+
+
+def say_left_out() -> None:
+    """Print a line on stderr for each kind of thing that was not read of the sources a command has opened."""
+    for source in _opened:
+        parts = (source, *source.splits.values())
+        for line in dict.fromkeys(line for part in parts for line in part.left_out.lines()):
+            note(f"codegen: {source.spec}: {line}")
+    _opened.clear()

@@ -1,0 +1,1 @@
+"""How good a network is: feature vectors, classifiers, activation scores, search."""

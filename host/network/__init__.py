@@ -1,0 +1,1 @@
+"""The float model, its training, and what it shows while it learns."""

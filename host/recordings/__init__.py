@@ -1,0 +1,1 @@
+"""Events of recordings: sources, file formats, simulated cameras, hot pixels."""

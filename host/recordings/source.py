@@ -1,0 +1,148 @@
+"""A sequence of recordings: what every source of events becomes once it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from feast_codegen.codegen.base.errors import FeastError
+from feast_codegen.codegen.base.events import Events
+from feast_codegen.codegen.model.event_filter import PASSED, EventFilter
+from feast_codegen.codegen.model.filters import Filters
+from feast_codegen.codegen.model.model import Model, Sensor
+from feast_codegen.codegen.model.options import Options
+from feast_codegen.host.recordings.events import EventStream, check_events, drop_bad_events
+from feast_codegen.host.recordings.reading import LeftOut
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A sequence of recordings in a fixed order; each is read and checked when it is asked for."""
+
+    spec: str
+    """Names the source without a path or a host: part of a model's provenance."""
+    sensor: Sensor
+    names: tuple[str, ...]
+    labels: tuple[int | None, ...]
+    read: Callable[[int], Events] = field(repr=False)
+    """Raw events of recording i."""
+    where: Callable[[int], str] = field(repr=False)
+    """What an error calls recording i, e.g. its path."""
+    skip_bad_events: bool = False
+    may_be_empty: bool = False
+    """Whether a recording may have no event: behind filters, nothing of it may be left."""
+    splits: Mapping[str, Source] = field(default_factory=dict, repr=False)
+    left_out: LeftOut = field(default_factory=LeftOut, repr=False)
+    """What was not read so far."""
+    read_chunks: Callable[[int], Iterator[Events]] | None = field(default=None, repr=False)
+    """Raw events of recording i piece by piece, for files that may be larger than memory."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[EventStream]:
+        return (self.load(index) for index in range(len(self)))
+
+    def load(self, index: int) -> EventStream:
+        """Recording `index`. Raises FeastError naming its first bad event, unless those are skipped."""
+        events, skipped = self.read(index), 0
+        if self.skip_bad_events:
+            events, skipped = drop_bad_events(events, self.sensor)
+        else:
+            check_events(events, self.sensor, self.where(index))
+        if events.size == 0 and not self.may_be_empty:
+            raise FeastError(_nothing_left(self.where(index), skipped))
+        return EventStream(events, self.sensor, self.names[index], self.labels[index], skipped)
+
+    def load_chunks(self, index: int) -> Iterator[EventStream]:
+        """Recording `index` piece by piece: the events of `load`, and its errors when it comes to them."""
+        pieces = self.read_chunks(index) if self.read_chunks else iter([self.read(index)])
+        after_us = seen = kept = skipped = 0
+        for events in pieces:
+            count = events.size
+            if self.skip_bad_events:
+                events, dropped = drop_bad_events(events, self.sensor, after_us)
+                skipped += dropped
+            else:
+                where = self.where(index)
+                check_events(events, self.sensor, where, first_index=seen, after_us=after_us)
+                dropped = 0
+            seen += count
+            kept += events.size
+            if events.size:
+                after_us = int(events["t_us"][-1])
+            yield EventStream(events, self.sensor, self.names[index], self.labels[index], dropped)
+        if kept == 0 and not self.may_be_empty:
+            raise FeastError(_nothing_left(self.where(index), skipped))
+
+    def filtered(self, filters: Filters) -> Source:
+        """What the network of a model with these filters sees: fewer events, in its own pixels.
+
+        For a network that does not filter itself. The filters are reset before each recording,
+        of which they may leave nothing.
+        """
+
+        def read_chunks(index: int) -> Iterator[Events]:
+            stage = EventFilter(filters)
+            for piece in self.load_chunks(index):
+                yield filters.downsampled(piece.events[stage.classify(piece.events) == PASSED])
+
+        return replace(
+            self,
+            sensor=filters.sensor,
+            read=lambda index: np.concatenate([*read_chunks(index)]),
+            skip_bad_events=False,
+            may_be_empty=True,
+            splits={name: part.filtered(filters) for name, part in self.splits.items()},
+            read_chunks=read_chunks,
+        )
+
+    def for_library(self, model: Model, options: Options) -> Source:
+        """What a library of `model` is given: filtered here if `options` leave its filters out of it."""
+        left_out = None if options.filters else model.input_filters
+        return self.filtered(left_out) if left_out else self
+
+    def split(self, name: str) -> Source:
+        """The part of a folder called `name`. Raises FeastError if there is no such part."""
+        if name not in self.splits:
+            raise FeastError(f"{self.spec}: no split {name!r}; there are: {', '.join(self.splits) or 'none'}")
+        return self.splits[name]
+
+    def pick(self, indices: Sequence[int]) -> Source:
+        """The recordings with these indices, in this order."""
+        chosen, pieces = tuple(indices), self.read_chunks
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in chosen),
+            labels=tuple(self.labels[i] for i in chosen),
+            read=lambda index: self.read(chosen[index]),
+            where=lambda index: self.where(chosen[index]),
+            splits={},
+            read_chunks=(lambda index: pieces(chosen[index])) if pieces else None,
+        )
+
+    def shuffled(self, seed: int, epoch: int = 0) -> Source:
+        """The same recordings in training order (see `training_order`)."""
+        return self.pick(training_order(self.labels, seed, epoch))
+
+
+def _nothing_left(where: str, skipped: int) -> str:
+    return f"{where}: no good event among {skipped}" if skipped else f"{where}: no event is left"
+
+
+def training_order(labels: Sequence[int | None], seed: int, epoch: int = 0) -> list[int]:
+    """A seeded permutation of the recordings that spreads each class evenly over the whole run.
+
+    Each class is shuffled and laid out at equal distances, from a random start within the first;
+    recordings are then taken by position. So no stretch of training sees a class too often or too
+    rarely, however unequal the classes are. Events within a recording are never reordered.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    positions = np.empty(len(labels))
+    for label in sorted(set(labels), key=lambda value: -1 if value is None else value):
+        members = np.flatnonzero([candidate == label for candidate in labels])
+        places = (np.arange(members.size) + generator.random()) / members.size
+        positions[generator.permutation(members)] = places
+    return [int(index) for index in np.argsort(positions, kind="stable")]

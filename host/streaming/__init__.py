@@ -1,0 +1,1 @@
+"""Recordings and cameras streamed through a device."""
