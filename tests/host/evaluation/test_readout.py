@@ -46,7 +46,7 @@ def test_what_cannot_be_read_out_is_refused() -> None:
 
 @pytest.mark.data
 def test_features_of_real_digits_obey_the_law_and_beat_raw_counts(nmnist: Path) -> None:
-    """16 features of 11x11, tau 20 ms, one pass over 800 recordings, in integers: the same on every processor.
+    """16 features of 11x11, tau 20 ms, one pass over 800 recordings, in integers: the same on any processor.
 
     Thresholds that move by 1 in the last quarter move the miss rate by 0.0004 and wins by 2 %.
     """
@@ -64,12 +64,14 @@ def test_features_of_real_digits_obey_the_law_and_beat_raw_counts(nmnist: Path) 
 @pytest.mark.prove
 @pytest.mark.data
 def test_features_learned_in_fixed_point_are_as_good(nmnist: Path) -> None:
-    """Mean over grids and three seeds. Learning in float differs by processor, and so do single accuracies: by
-    0.002 (standard deviation of the mean below); the limit is five times that."""
+    """Mean over grids and three seeds. Learning in float differs by processor, and so do single accuracies:
+    by 0.002 (standard deviation of the mean below); the limit is five times that."""
     source = open_source(str(nmnist)).split("train")
     accuracies = {}
     for arithmetic in get_args(Arithmetic):
-        models = [train(source, Hyperparameters(), seed=seed, arithmetic=arithmetic).model for seed in range(3)]
+        models = [
+            train(source, Hyperparameters(), seed=seed, arithmetic=arithmetic).model for seed in range(3)
+        ]
         comparisons = [compare_readouts(source, model, raw_grids=()) for model in models]
         accuracies[arithmetic] = [np.mean(list(each.features.values())) for each in comparisons]
     assert abs(np.mean(accuracies["float"]) - np.mean(accuracies["fixed"])) <= 0.01
