@@ -102,9 +102,10 @@ void feast_layer2_learn_hit(feast_layer2_t *self, uint32_t feature,
 
 void feast_layer2_learn_miss(feast_layer2_t *self, uint32_t bank)
 {
-    for (uint32_t n = bank * FEAST_LAYER2_FEATURES_PER_BANK; n < (bank + 1u) * FEAST_LAYER2_FEATURES_PER_BANK; n++) {
-        const int32_t lowered = self->thresholds[n] - FEAST_LAYER2_DELTA_E_Q30;
-        self->thresholds[n] = lowered < -FEAST_LAYER2_UNIT ? -FEAST_LAYER2_UNIT : lowered;
+    int32_t *const thresholds = &self->thresholds[bank * FEAST_LAYER2_FEATURES_PER_BANK];
+    for (uint32_t n = 0; n < FEAST_LAYER2_FEATURES_PER_BANK; n++) {
+        const int32_t lowered = thresholds[n] - FEAST_LAYER2_DELTA_E_Q30;
+        thresholds[n] = lowered < -FEAST_LAYER2_UNIT ? -FEAST_LAYER2_UNIT : lowered;
     }
 }
 
