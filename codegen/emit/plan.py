@@ -165,34 +165,19 @@ class LayerPlan:
         return self.quant.params.channels > 1
 
     @property
-    def bank(self) -> str:
-        """C expression of the bank that `input` chooses."""
-        return "(input != 0u) ? (uint32_t)1 : (uint32_t)0" if self.quant.params.banks > 1 else "0"
-
-    @property
-    def channel(self) -> str:
-        """C expression of the channel, among FEAST_CHANNELS surfaces, that `input` names."""
-        return "input" if self.quant.lower is not None else "0u"
-
-    @property
-    def stored_value(self) -> str:
-        """C expression of what a pixel is given, from `value` and `input`."""
-        return "input != 0u ? value : (int16_t)-value" if self.signed_surface else "value"
+    def upper(self) -> bool:
+        """Its events are the winners of the layer below, not the camera's."""
+        return self.quant.lower is not None
 
     @property
     def uses_input(self) -> bool:
-        """Whether `input` plays a part."""
-        return self.quant.lower is not None or self.quant.params.polarity != "merged"
+        """Whether `input` plays a part: a feature of the layer below, or a polarity that counts."""
+        return self.upper or self.quant.params.polarity != "merged"
 
     @property
     def multiplications(self) -> int:
         """Multiply-accumulates of one event."""
         return self.quant.params.features * self.quant.params.dims
-
-    @property
-    def input_meaning(self) -> str:
-        """What `input` is to this layer."""
-        return "feature of the layer below" if self.quant.lower is not None else "polarity"
 
     @property
     def row_vectors(self) -> tuple[int, ...]:
