@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -145,21 +145,17 @@ def _parts(stage: Stage) -> dict[str, Stage]:
 
 def _manifest(plan: Plan, files: dict[str, str]) -> str:
     """What reproduces the library: generator, ids, all options, and the files that belong to it."""
-    options, readout, filters = plan.options, plan.readout, plan.filter
-    quant = plan.last.quant
-    flags = [
-        *(("--board", plan.board) if plan.board != "host" else ()),
-        *(("--learning",) if options.learning else ()),
-        *(("--select", options.select) if options.select != "nearest" else ()),
-        *(("--weights", options.weights) if options.weights != "int16" else ()),
-        *(("--no-readout",) if quant.readout and not options.readout else ()),
-        *(("--no-filters",) if (quant.lower or quant).filters and not options.filters else ()),
-        *(("--prefix", options.prefix) if options.prefix != "feast" else ()),
-    ]
+    readout, filters, quant = plan.readout, plan.filter, plan.last.quant
+    in_effect = replace(
+        plan.options,
+        readout=plan.options.readout or quant.readout is None,
+        filters=plan.options.filters or (quant.lower or quant).filters is None,
+    )
+    board = "" if plan.board == "host" else f"--board {plan.board}"
     content = {
         "generator": tool.NAME,
         "version": tool.VERSION,
-        "command": " ".join(["codegen emit MODEL", *flags]),
+        "command": " ".join(filter(None, ["codegen emit MODEL", board, in_effect.flags])),
         "model_id": plan.ids.model,
         "build_id": plan.ids.build,
         "state_id": f"{plan.ids.state:08x}",
@@ -167,7 +163,7 @@ def _manifest(plan: Plan, files: dict[str, str]) -> str:
         "api_version": ".".join(map(str, API_VERSION)),
         "board": plan.board,
         "kernel": plan.last.layout.kernel,
-        "options": asdict(options),
+        "options": asdict(plan.options),
         "layers": len(plan.layers),
         **({"readout": {"grid": readout.quant.grid, "labels": readout.quant.labels}} if readout else {}),
         **({"filters": str(filters.filters)} if filters else {}),
