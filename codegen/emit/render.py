@@ -18,8 +18,9 @@ import jinja2
 
 from feast_codegen.codegen.base import events, tool
 from feast_codegen.codegen.base.resources import resource
+from feast_codegen.codegen.emit.ids import API_VERSION
 from feast_codegen.codegen.emit.jinja_filters import FILTERS
-from feast_codegen.codegen.emit.plan import API_VERSION, LayerPlan, Plan, Stage
+from feast_codegen.codegen.emit.plan import LayerPlan, Plan, Stage
 from feast_codegen.codegen.fixed_point import formats
 from feast_codegen.codegen.fixed_point.state_layout import WORD_BITS, WORDS_OF
 
