@@ -170,6 +170,7 @@ def train(
                     "labels": fitted.readout.labels,
                     "accuracy": fitted.accuracy,
                     "folds": fitted.folds,
+                    "groups": fitted.groups,
                     "strength": fitted.strength,
                 },
                 "seconds": round(seconds, 3),
@@ -189,14 +190,20 @@ def train(
             "miss rate": f"{percent(training.miss_rate)} at the end, law {percent(params.law_miss_rate)}"
             + ("" if signals.converged(params) else ": not converged, more events or epochs may help"),
         }
-        | ({} if fitted is None else {"readout": _readout_text(fitted)})
+        | ({} if fitted is None else {"readout": _readout_text(fitted, training.recordings)})
         | {"time": f"{seconds:.1f} s"}
     )
 
 
-def _readout_text(fitted: FittedReadout) -> str:
+def _readout_text(fitted: FittedReadout, recordings: int) -> str:
     readout = fitted.readout
     return (
-        f"{len(readout.labels)} classes, {readout.grid}x{readout.grid} cells, {percent(fitted.accuracy, 1)} "
-        f"{fitted.folds}-fold cross-validated"
+        f"{len(readout.labels)} classes, {readout.grid}x{readout.grid} cells, "
+        + (
+            f"{percent(fitted.accuracy, 1)} {fitted.folds}-fold cross-validated over {count(fitted.groups)} groups"
+            if fitted.folds and fitted.groups < recordings
+            else f"{percent(fitted.accuracy, 1)} {fitted.folds}-fold cross-validated"
+            if fitted.folds
+            else "accuracy unknown: a class comes from one group of recordings alone"
+        )
     )
