@@ -103,7 +103,7 @@ def check_label(label: str, where: str) -> str:
     is_text = label.isprintable() and label == label.strip()  # what is no Unicode is not printable
     if not (is_text and 1 <= len(label.encode()) <= MOST_LABEL_BYTES):
         raise FeastError(
-            f"{where}: {ascii(label[:MOST_LABEL_BYTES])} cannot name a class: expected 1 to "
+            f"{where}: {label[:MOST_LABEL_BYTES]!a} cannot name a class: expected 1 to "
             f"{MOST_LABEL_BYTES} bytes of printable UTF-8, no space first or last"
         )
     return label

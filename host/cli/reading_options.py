@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,6 +53,43 @@ class ReadingOptions:
         ),
     ] = False
 
+    files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--files",
+            metavar="GLOB",
+            help="Of a folder only files that match, for example '*.dat'; may be repeated.",
+        ),
+    ] = None
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude", metavar="GLOB", help="Leave out files and folders that match; may be repeated."
+        ),
+    ] = None
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="Table of labels: file, class and, to cut recordings into segments, start_us, end_us.",
+        ),
+    ] = None
+    split_every: Annotated[
+        int | None,
+        typer.Option(
+            "--split-every", metavar="MS", min=1, help="Cut recordings into pieces of this many milliseconds."
+        ),
+    ] = None
+    groups: Annotated[
+        str,
+        typer.Option(
+            "--groups",
+            metavar="RULE",
+            help="What cross-validations keep together: auto, file, or a regular expression for names.",
+        ),
+    ] = "auto"
+
     def reading(self, sensor: Sensor | None = None) -> Reading:
         """These options as one value, with the size of the sensor where it is known."""
         return Reading(
@@ -61,6 +99,11 @@ class ReadingOptions:
             stream=self.stream,
             accept_truncated=self.accept_truncated,
             skip_bad_events=self.skip_bad_events,
+            files=tuple(self.files or ()),
+            exclude=tuple(self.exclude or ()),
+            labels=None if self.labels is None else str(self.labels),
+            split_every_ms=self.split_every,
+            groups=self.groups,
         )
 
     def open(self, spec: str, sensor: Sensor | None = None) -> Source:

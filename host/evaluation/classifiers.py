@@ -30,10 +30,9 @@ class HistogramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Histograms to classes: a power, unit L2 norm, then ridge against one-hot targets.
 
     Parameters: ``power`` in (0, 1], applied to the size of each component, its sign kept; ``alphas``,
-    regularisations of which the best by leave-one-out is taken within each fit, or by leaving out one of up to
-    five parts of the groups, where `fit` is given groups. X: (recordings,
-    components), counts or any real numbers. Fitted: ``coef_`` (classes or 1, components),
-    ``intercept_``, ``alpha_``, ``classes_``.
+    regularisations of which the best is taken within each fit: by leave-one-out, or, where `fit` is given
+    groups, by leaving out one of up to five parts of them. X: (recordings, components), counts or any real
+    numbers. Fitted: ``coef_`` (classes or 1, components), ``intercept_``, ``alpha_``, ``classes_``.
 
     >>> labels = [recording.label for recording in recordings]
     >>> classifier = feast_codegen.HistogramClassifier().fit(feast.transform(recordings), labels)

@@ -36,7 +36,7 @@ class FittedReadout:
 
     readout: Readout
     accuracy: float | None
-    """Cross-validated over the recordings it was fitted to, 0 to 1; of the best strength. None without folds."""
+    """Cross-validated over the recordings it was fitted to, 0 to 1; of the best strength. None: no folds."""
     folds: int
     """0 where all recordings of a class are one group: there is nothing to check on."""
     strength: float
@@ -77,7 +77,8 @@ def fit_readout(
 ) -> FittedReadout:
     """Fit a readout to the winners of the frozen network (nearest feature) on every recording of `source`.
 
-    Ridge against one-hot targets, its strength by stratified k-fold over the source's groups. `progress` counts recordings.
+    Ridge against one-hot targets, its strength by stratified k-fold over the source's groups. `progress`
+    counts recordings.
     Raises FeastError as `check_readable`, and for bad recordings.
     """
     folds = check_readable(source, grid, model.sensor)

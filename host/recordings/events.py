@@ -11,7 +11,6 @@ from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.events import Events
 from feast_codegen.codegen.model.model import Sensor
 
-
 Label = int | str
 """Class of a recording: the number of its folder, or a name; one source has only one kind."""
 

@@ -119,7 +119,8 @@ def streams_from(
     """Convert recordings, each in a form that `events_from` takes, or a pair of such a form and its label.
 
     sensor: of all; may be left out if the first is an EventStream. labels: one for each recording, a whole
-    number from 0 or a name, or None; only one of both kinds. Raises FeastError as `events_from`, naming a recording as ``where[index]``.
+    number from 0 or a name, or None; only one of both kinds. Raises FeastError as `events_from`, naming a
+    recording as ``where[index]``.
     """
     if isinstance(recordings, str | os.PathLike) or not isinstance(recordings, Iterable):
         kind = type(recordings).__name__

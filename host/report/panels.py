@@ -95,7 +95,9 @@ def readout_panels(model: Model, source: Source, progress: Progress = silent) ->
     stages += feature_stages(part, model, "features", measure)
     progress(2, 3)
     vectors = feature_vectors(part, model, [_POOLING], arithmetic="fixed")
-    predicted = predictions(vectors.values[0], vectors.labels, HistogramClassifier(1.0), FOLDS, groups=vectors.groups)
+    predicted = predictions(
+        vectors.values[0], vectors.labels, HistogramClassifier(1.0), FOLDS, groups=vectors.groups
+    )
     progress(3, 3)
     return (
         _stage_panel(stages, len(part)),

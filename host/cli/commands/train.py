@@ -197,13 +197,8 @@ def train(
 
 def _readout_text(fitted: FittedReadout, recordings: int) -> str:
     readout = fitted.readout
-    return (
-        f"{len(readout.labels)} classes, {readout.grid}x{readout.grid} cells, "
-        + (
-            f"{percent(fitted.accuracy, 1)} {fitted.folds}-fold cross-validated over {count(fitted.groups)} groups"
-            if fitted.folds and fitted.groups < recordings
-            else f"{percent(fitted.accuracy, 1)} {fitted.folds}-fold cross-validated"
-            if fitted.folds
-            else "accuracy unknown: a class comes from one group of recordings alone"
-        )
-    )
+    checked = "accuracy unknown: a class comes from one group of recordings alone"
+    if fitted.folds:
+        over = f" over {count(fitted.groups)} groups" if fitted.groups < recordings else ""
+        checked = f"{percent(fitted.accuracy, 1)} {fitted.folds}-fold cross-validated{over}"
+    return f"{len(readout.labels)} classes, {readout.grid}x{readout.grid} cells, {checked}"
