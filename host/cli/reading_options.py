@@ -113,15 +113,33 @@ class ReadingOptions:
         """
         from feast_codegen.host.recordings.open import open_source
 
-        source = open_source(spec, reading=self.reading(sensor))
-        _opened.append(source)
-        return source
+        return remembered(open_source(spec, reading=self.reading(sensor)))
+
+
+def remembered(source: Source) -> Source:
+    """`source`; what of it is not read is said when the command ends."""
+    _opened.append(source)
+    return source
+
+
+def has_opened() -> bool:
+    """Whether the command has opened recordings."""
+    return bool(_opened)
+
+
+def left_out_values() -> list[dict[str, object]]:
+    """What was not read of the sources that a command has opened, for `left_out` of ``--json``."""
+    values: list[dict[str, object]] = []
+    for source in _opened:
+        for value in source.left_out.values():
+            if value not in values:
+                values.append(value)
+    return values
 
 
 def say_left_out() -> None:
     """Print a line on stderr for each kind of thing that was not read of the sources a command has opened."""
-    for source in _opened:
-        parts = (source, *source.splits.values())
-        for line in dict.fromkeys(line for part in parts for line in part.left_out.lines()):
-            note(f"codegen: {source.spec}: {line}")
+    lines = [f"codegen: {source.spec}: {line}" for source in _opened for line in source.left_out.lines()]
+    for line in dict.fromkeys(lines):
+        note(line)
     _opened.clear()

@@ -50,7 +50,7 @@ def list_folder(root: Path, choice: FileChoice) -> Listing:
     Raises FeastError if there are none, if files lie beside class folders, or if a folder cannot be a class.
     """
     top = _Folder(root, "", choice)
-    splits = _splits(top, choice)
+    splits = _splits(root, top)
     if splits:
         if top.recordings:
             folders = ", ".join(splits.values())
@@ -181,18 +181,26 @@ class _Part:
             )
 
 
-def _splits(top: _Folder, choice: FileChoice) -> dict[str, str]:
-    """Folders of splits by the split's name: called so in any case, or all ending so (n-cars_train)."""
+def _splits(root: Path, top: _Folder) -> dict[str, str]:
+    """Folders of splits by the split's name: called so in any case, or all ending so (n-cars_train).
+
+    Folders that end so and hold recordings themselves are classes.
+    """
     found: dict[str, str] = {}
     exact = [(name.lower(), name) for name in top.folders if name.lower() in SPLITS]
     ends = [(match[1], name) for name in top.folders if (match := _SPLIT_AT_END.fullmatch(name.lower()))]
     if not exact and len(ends) == len(top.folders) > 1 and not top.recordings:
-        exact = ends
+        exact = [] if any(_holds_recordings(root / name) for name in top.folders) else ends
     for split, name in sorted(exact, key=lambda each: SPLITS.index(each[0])):
         if split in found:
             raise FeastError(f"two folders for the split {split}: {found[split]}, {name}; leave one out")
         found[split] = name
     return found
+
+
+def _holds_recordings(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.name.lower().endswith(SUFFIXES) and entry.is_file() for entry in entries)
 
 
 def _listing(root: Path, splits: Mapping[str, str], found: Mapping[str, list[list[str]]]) -> Listing:
@@ -244,7 +252,9 @@ def _contents(folder: _Folder) -> str:
 
 def _seen(parts: Mapping[str, _Part], choice: FileChoice) -> str:
     """What there is instead of recordings, for the error."""
-    folders = [folder for part in parts.values() for folder in part.folders if not folder.is_empty]
+    inner = [folder for part in parts.values() for folder in part.classes]
+    top = [part.top for part in parts.values() if part.top.others]
+    folders = [folder for folder in [*top, *inner] if not folder.is_empty]
     seen = [f"{folder.inside or '.'}: {_contents(folder)}" for folder in folders[:2]]
     lines = [*seen, *choice.left_out.lines()]
     return "".join(f"{line}; " for line in lines)

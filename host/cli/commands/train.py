@@ -143,7 +143,7 @@ def train(
     save_model(model, output)
     training, signals = model.training, outcome.signals
     if outcome.skipped:
-        note(f"codegen: {count(outcome.skipped)} bad events were left out")
+        recordings.left_out.add("events", "bad: outside the sensor or back in time", outcome.skipped)
     if as_json:
         print_json(
             {
@@ -152,7 +152,6 @@ def train(
                 "source": training.source,
                 "recordings": training.recordings,
                 "events": training.events,
-                "left_out": outcome.skipped,
                 "epochs": training.epochs,
                 "features": params.total_features,
                 "channels": params.channels if lower else None,
