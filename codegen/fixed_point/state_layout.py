@@ -132,6 +132,25 @@ SCORES: Final = (
     ),
     Section("scored", "u16", "with a readout: 1 if an event was scored since the reset", "scored flag"),
 )
+HISTOGRAM: Final = (
+    Section(
+        "entries",
+        "u16",
+        "with a fading readout (section 15), in place of `scores`: entries after all halvings, feature by "
+        "feature, row by row",
+        "entry of feature {F}, cell x={GW} y={GH}",
+        ("F", "GH", "GW"),
+    ),
+    Section("excess", "u16", "with a fading readout: excess `k`", "excess"),
+    Section("fade_step", "u16", "with a fading readout: step `j` within the octave", "step of the readout"),
+    Section(
+        "fade_us",
+        "u64",
+        "with a fading readout: `t_s` (0 before the first event scored)",
+        "time of the readout's step",
+    ),
+)
+"""What a fading readout holds before the last section of `SCORES`."""
 
 
 @dataclass(frozen=True)
@@ -304,7 +323,7 @@ def score_words(classes: int) -> int:
 
 def markdown() -> str:
     """The table of the numerics page: every section in its order."""
-    rows = [*LEARNED, *ACTIVITY, *REJECTED, *WINDOW, *FILTERED, TICKS_LEFT, SURFACE, *SCORES]
+    rows = [*LEARNED, *ACTIVITY, *REJECTED, *WINDOW, *FILTERED, TICKS_LEFT, SURFACE, SCORES[0], *HISTOGRAM, SCORES[1]]
     lines = ["| section | type | words | content |", "|---|---|---|---|"]
     lines += [f"| `{row.name}` | {row.kind} | {row.size} | {row.meaning} |" for row in rows]
     return "\n".join(lines)
