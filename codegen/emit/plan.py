@@ -22,6 +22,7 @@ from feast_codegen.codegen.emit.budget import (
     Budget,
     Member,
     budget,
+    check_emittable,
     check_fit,
     filter_members,
     layer_members,
@@ -40,6 +41,7 @@ from feast_codegen.codegen.fixed_point.quantise import (
     state_id,
     stored_weights,
 )
+from feast_codegen.codegen.fixed_point.quantise_readout import QuantFading
 from feast_codegen.codegen.fixed_point.state_layout import (
     FILTER,
     READOUT,
@@ -364,7 +366,7 @@ def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: 
     stages = state.stages()
     models = ((quant.lower, options.below), (quant, options)) if quant.lower else ((quant, options),)
     filters = effective_filters(quant.lower or quant, options)
-    readout = effective_readout(quant, options)
+    readout = _scores(quant, options)
     build = build_id(quant, options)
     return Plan(
         ids=Ids(quant.model_id, build, state_id(quant, options), _library_id(quant, build, options, kernel)),
@@ -404,12 +406,20 @@ def build_id(quant: QuantModel, options: Options) -> str:
     }
     if quant.lower is not None:
         content["lower"] = build_id(quant.lower, options.below)
-    readout = effective_readout(quant, options)
+    readout = _scores(quant, options)
     if readout is not None:
         content["readout"] = [readout.grid, readout.labels, readout.bits, readout.digest]
     if filters := effective_filters(quant, options):
         content["filters"] = asdict(filters)
     return _digest(content)
+
+
+def _scores(quant: QuantModel, options: Options) -> QuantReadout | None:
+    readout = effective_readout(quant, options)
+    if not isinstance(readout, QuantFading):
+        return readout
+    check_emittable(readout.size)
+    return None
 
 
 def _library_id(quant: QuantModel, build: str, options: Options, kernel: Kernel) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feast_codegen.codegen.base.errors import FeastError
+from feast_codegen.codegen.model.fading_readout import FadingSize
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import Shape
 
@@ -307,7 +308,7 @@ def state_layout(shape: Shape) -> StateLayout:
         ]
         order += [(section, holder, _extents(layer), suffix) for section, holder in parts]
     if shape.readout is not None:
-        order += [(section, READOUT, {"classes": shape.readout.classes}, "") for section in SCORES]
+        order += [(section, READOUT, _readout_extents(shape), "") for section in _readout_sections(shape)]
     placed: list[Placed] = []
     for section, stage, extents, suffix in order:
         sizes = tuple(extents[symbol] for symbol in section.extents)
@@ -323,7 +324,18 @@ def score_words(classes: int) -> int:
 
 def markdown() -> str:
     """The table of the numerics page: every section in its order."""
-    rows = [*LEARNED, *ACTIVITY, *REJECTED, *WINDOW, *FILTERED, TICKS_LEFT, SURFACE, SCORES[0], *HISTOGRAM, SCORES[1]]
+    rows = [
+        *LEARNED,
+        *ACTIVITY,
+        *REJECTED,
+        *WINDOW,
+        *FILTERED,
+        TICKS_LEFT,
+        SURFACE,
+        SCORES[0],
+        *HISTOGRAM,
+        SCORES[1],
+    ]
     lines = ["| section | type | words | content |", "|---|---|---|---|"]
     lines += [f"| `{row.name}` | {row.kind} | {row.size} | {row.meaning} |" for row in rows]
     return "\n".join(lines)
@@ -333,6 +345,20 @@ def _filter_sections(filters: Filters | None) -> tuple[Section, ...]:
     if filters is None:
         return ()
     return (*FILTERED, TICKS_LEFT) if filters.keeps_times else FILTERED
+
+
+def _readout_sections(shape: Shape) -> tuple[Section, ...]:
+    return (*HISTOGRAM, SCORES[-1]) if isinstance(shape.readout, FadingSize) else SCORES
+
+
+def _readout_extents(shape: Shape) -> dict[str, int]:
+    readout = shape.readout
+    if readout is None:
+        return {}
+    return {
+        **{"classes": readout.classes, "F": shape.params.total_features},
+        **{"GH": readout.grid, "GW": readout.grid},
+    }
 
 
 def _extents(layer: Shape) -> dict[str, int]:

@@ -79,16 +79,7 @@ def check_readout(readout: Readout, features: int) -> Readout:
     classes = len(readout.labels)
     if not 1 <= readout.grid <= MOST_GRID:
         raise FeastError(f"readout: grid {readout.grid}: expected 1 to {MOST_GRID}")
-    if not 2 <= classes <= MOST_CLASSES:
-        raise FeastError(f"readout: {classes} classes: expected 2 to {MOST_CLASSES}")
-    for label in readout.labels:
-        if not re.fullmatch(LABEL_PATTERN, label):
-            raise FeastError(
-                f"readout: label {label!r}: expected up to 32 letters, digits, spaces and _ . + -, "
-                "a letter or digit first and last"
-            )
-    if len(set(readout.labels)) < classes:
-        raise FeastError("readout: two classes have the same label")
+    check_labels(readout.labels)
     shapes = {"weights": (classes, readout.grid**2 * features), "bias": (classes,)}
     for name, shape in shapes.items():
         array = getattr(readout, name)
@@ -97,6 +88,20 @@ def check_readout(readout: Readout, features: int) -> Readout:
         if not np.isfinite(array).all():
             raise FeastError(f"readout: {name} hold a value that is not finite")
     return readout
+
+
+def check_labels(labels: tuple[str, ...]) -> None:
+    """Raise FeastError unless `labels` can name the classes of a readout."""
+    if not 2 <= len(labels) <= MOST_CLASSES:
+        raise FeastError(f"readout: {len(labels)} classes: expected 2 to {MOST_CLASSES}")
+    for label in labels:
+        if not re.fullmatch(LABEL_PATTERN, label):
+            raise FeastError(
+                f"readout: label {label!r}: expected up to 32 letters, digits, spaces and _ . + -, "
+                "a letter or digit first and last"
+            )
+    if len(set(labels)) < len(labels):
+        raise FeastError("readout: two classes have the same label")
 
 
 def quantise_readout(readout: Readout) -> QuantReadout:
