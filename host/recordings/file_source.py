@@ -47,6 +47,7 @@ def file_source(
         read=lambda index: opened(index).read(),
         where=lambda index: str(root / paths[index]),
         read_chunks=lambda index: opened(index).chunks(),
+        skip_bad_events=reading.skip_bad_events,
         sizes=sizes if different != {sensor} else (),
     )
 

@@ -11,6 +11,7 @@ Times may also be ``start_ms`` and ``end_ms``, or ``start_s`` and ``end_s``.
 from __future__ import annotations
 
 import csv
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -72,7 +73,15 @@ def read_table(path: Path) -> list[Row]:
                     raise FeastError(f"{where}: a segment from {line[start]} to {line[end]} holds nothing")
         if file is not None and not line[file]:
             raise FeastError(f"{where}: no file")
-        rows.append(Row(where, line[file].replace("\\", "/") if file else None, name, start_us, end_us))
+        rows.append(
+            Row(
+                where,
+                posixpath.normpath(line[file].replace("\\", "/")) if file else None,
+                name,
+                start_us,
+                end_us,
+            )
+        )
     if not rows:
         raise FeastError(f"{path}: no line below the names of the columns; {_EXPECTED}")
     return rows
