@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,15 +106,25 @@ def run(spec: str, output: Path) -> int:
 
 
 def divide(source: Source) -> Parts:
-    """The splits of a source that has both; else every HELD_OUT-th recording is held; one alone is both."""
+    """The splits of a source that has both; else one in HELD_OUT recordings is held, by whole groups.
+
+    Too few recordings or groups are both.
+    """
     if {"train", "test"} <= source.splits.keys():
         held = source.split("test")
         return Parts(source.split("train"), held.pick(training_order(held.labels, 0)))
     order = training_order(source.labels, 0)
     cut = len(order) // HELD_OUT
-    if cut == 0:
+    groups = source.groups or tuple(map(str, range(len(source))))
+    sizes, held_groups, held = Counter(groups), set[str](), 0
+    for index in order:
+        if held < cut and groups[index] not in held_groups:
+            held_groups.add(groups[index])
+            held += sizes[groups[index]]
+    held_out = [index for index in order if groups[index] in held_groups]
+    if not 0 < len(held_out) < len(source):
         return Parts(source, source)
-    return Parts(source.pick(sorted(order[cut:])), source.pick(order[:cut]))
+    return Parts(source.pick(sorted(set(order) - set(held_out))), source.pick(held_out))
 
 
 def compare(source: Source, model: Model) -> dict[str, ReadoutComparison]:

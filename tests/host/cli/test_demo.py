@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,16 @@ def test_splits_of_a_folder_are_kept(tmp_path: Path) -> None:
     parts = demo.divide(open_source(str(tmp_path)))
     assert {Path(name).name for name in parts.learn.names} == {"train.bin"}
     assert {Path(name).name for name in parts.held.names} == {"test.bin"}
+
+
+def test_groups_are_held_out_as_a_whole() -> None:
+    bars = open_source("sim:bars?count=40")
+    source = replace(bars, groups=tuple(str(index // 8) for index in range(40)))
+    parts = demo.divide(source)
+    assert not set(parts.learn.groups) & set(parts.held.groups)
+    assert (len(parts.learn), len(parts.held)) == (32, 8)
+    alone = demo.divide(replace(bars, groups=("one",) * 40))
+    assert len(alone.learn) == len(alone.held) == 40
 
 
 def test_one_recording_is_learned_from_and_shown() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.model.model import Sensor
+from feast_codegen.host.recordings.open import open_source
 from feast_codegen.host.recordings.readers import open_recording
 from feast_codegen.host.recordings.reading import LeftOut, Reading
 from tests.conftest import data_folder
@@ -19,9 +20,14 @@ from tests.conftest import data_folder
 D346, GEN3 = Sensor(346, 260), Sensor(304, 240)
 
 
+def all_cases() -> Path:
+    """FEAST_CASES, or `cases` beside the real recordings."""
+    return Path(os.environ.get("FEAST_CASES") or data_folder().parent / "cases")
+
+
 def case_folder() -> Path:
-    """Where the files are: FEAST_CASES, or `cases` beside the real recordings."""
-    return Path(os.environ.get("FEAST_CASES") or data_folder().parent / "cases") / "files"
+    """Where the single files are."""
+    return all_cases() / "files"
 
 
 @dataclass
@@ -135,3 +141,66 @@ def test_columns_are_found_behind_an_empty_one() -> None:
         pytest.skip(f"no {path}; set FEAST_CASES to the folder that holds files/")
     events = open_recording(path, GEN3).read()
     assert (int(events["y"].min()), int(events["y"].max())) == (0, 179)
+
+
+@dataclass
+class FolderCase:
+    """What opening a folder gives."""
+
+    folder: str
+    names: tuple[str, ...]
+    labels: tuple[int | str, ...]
+    sensor: Sensor
+    says: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.folder
+
+
+FOLDERS = [
+    FolderCase(
+        "gesture_folder",
+        (
+            "user01_fluorescent.aedat[1000-250000us]",
+            "user01_fluorescent.aedat[260000-400000us]",
+        ),
+        ("hand_clapping", "2"),
+        Sensor(128, 128),
+        (
+            "*_labels.csv cuts recordings into 2 segments; what lies outside is left out",
+            "gesture_mapping.csv does not name the classes 2: they keep theirs",
+        ),
+    ),
+    FolderCase(
+        "apple_folder",
+        ("0/00002.bin", "0/00022.bin", "1/00004.bin", "1/00007.bin"),
+        (0, 0, 1, 1),
+        Sensor(34, 34),
+        ("2 files left out: hidden (._*, .DS_Store, __MACOSX)",),
+    ),
+    FolderCase(
+        "sizes_folder",
+        ("0/a.dat", "1/a.dat"),
+        (0, 1),
+        Sensor(120, 100),
+        ("recordings of 2 sizes, 90x80 to 120x100 pixels, are padded to 120x100 at the right and below",),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", FOLDERS, ids=str)
+def test_a_folder(case: FolderCase) -> None:
+    folder = all_cases() / case.folder
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}; set FEAST_CASES to the folder that holds {case.folder}/")
+    source = open_source(str(folder))
+    assert (source.names, source.labels, source.sensor) == (case.names, case.labels, case.sensor)
+    assert all(stream.events.size for stream in source)
+    assert tuple(source.left_out.lines()) == case.says
+
+
+def test_every_folder_has_a_case() -> None:
+    if not all_cases().is_dir():
+        pytest.skip(f"no {all_cases()}; set FEAST_CASES to the folder that holds files/")
+    folders = {path.name for path in all_cases().iterdir() if path.is_dir()}
+    assert folders == {"files", *(each.folder for each in FOLDERS)}

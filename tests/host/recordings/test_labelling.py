@@ -291,13 +291,7 @@ def test_filters_and_bad_events_come_before_and_after(tmp_path: Path) -> None:
 
 def grouped(names: list[str], rule: str = "auto") -> Source:
     streams = streams_from([events_at(1)] * len(names), sensor=SENSOR)
-    return apply(
-        source_from(streams).pick(range(len(names))).__class__(**_renamed(source_from(streams), names)), rule
-    )
-
-
-def _renamed(source: Source, names: list[str]) -> dict[str, Any]:
-    return {**vars(source), "names": tuple(names)}
+    return apply(replace(source_from(streams), names=tuple(names)), rule)
 
 
 @pytest.mark.parametrize(
