@@ -1,4 +1,4 @@
-"""Names of classes in the emitted C: every name that a model may hold comes out of a C compiler as it went in."""
+"""Names of classes in the emitted C: a C compiler gives each name that a model may hold as it went in."""
 
 from __future__ import annotations
 
