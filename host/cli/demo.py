@@ -116,11 +116,11 @@ def divide(source: Source) -> Parts:
     order = training_order(source.labels, 0)
     cut = len(order) // HELD_OUT
     groups = source.groups or tuple(map(str, range(len(source))))
-    sizes, held_groups, held = Counter(groups), set[str](), 0
+    sizes, held_groups, taken = Counter(groups), set[str](), 0
     for index in order:
-        if held < cut and groups[index] not in held_groups:
+        if taken < cut and groups[index] not in held_groups:
             held_groups.add(groups[index])
-            held += sizes[groups[index]]
+            taken += sizes[groups[index]]
     held_out = [index for index in order if groups[index] in held_groups]
     if not 0 < len(held_out) < len(source):
         return Parts(source, source)

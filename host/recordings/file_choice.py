@@ -5,9 +5,10 @@ What is not taken is counted, by the reason.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from typing import Final
 
 from feast_codegen.host.recordings.label_tables import MAPPING, SUFFIX
@@ -31,6 +32,7 @@ SIDE_FILES: Final = (
 """Files that data sets keep beside their recordings; lower case."""
 TABLES: Final = (f"*{SUFFIX}", MAPPING, "trials_to_*.txt")
 """Files that label the recordings of DVS128 Gesture; side files where they do not."""
+_BESIDE: Final = re.compile("|".join(map(translate, (*TABLES, *SIDE_FILES))))
 _HIDDEN: Final = "__macosx"
 
 
@@ -80,15 +82,14 @@ class FileChoice:
         if path == self.table:
             return False
         name = path.rpartition("/")[2].lower()
-        for pattern in TABLES:
-            if fnmatchcase(name, pattern):
-                self.tables[pattern] += 1
-                return False
-        for pattern in SIDE_FILES:
-            if fnmatchcase(name, pattern):
-                self.left_out.add("files", f"{pattern}, known side files")
-                return False
-        return True
+        if not _BESIDE.match(name):
+            return True
+        pattern = next(each for each in (*TABLES, *SIDE_FILES) if fnmatchcase(name, each))
+        if pattern in TABLES:
+            self.tables[pattern] += 1
+        else:
+            self.left_out.add("files", f"{pattern}, known side files")
+        return False
 
     @property
     def names_text(self) -> bool:

@@ -74,7 +74,9 @@ def open_recording(
     if suffix not in _OPENERS:
         raise FeastError(f"{path}: unknown format {path.suffix!r}; supported: {' '.join(SUFFIXES)}")
     _check_options(path, suffix, reading)
-    opened = _OPENERS[suffix](path, replace(reading, sensor=sensor), left_out or LeftOut())
+    if sensor is not reading.sensor:
+        reading = replace(reading, sensor=sensor)
+    opened = _OPENERS[suffix](path, reading, left_out or LeftOut())
     if suffix == ".bin" and sensor is not None:
         return Recording(sensor, opened.chunks)
     if opened.sensor is None:

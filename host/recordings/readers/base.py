@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,8 +110,10 @@ def cut_off(path: Path, left_out: LeftOut, size: int, what: str = "bytes") -> No
 
 def blocks(path: Path, start: int, record_bytes: int) -> Iterator[tuple[int, bytes]]:
     """Yield (offset, bytes) of whole records from `start` to the end of the file."""
-    size = BLOCK_BYTES // record_bytes * record_bytes
     with opened(path) as file:
+        # No more than the file holds: for each of many small files, a whole block would be allocated.
+        there = max(os.fstat(file.fileno()).st_size - start, 1)
+        size = min(BLOCK_BYTES // record_bytes, -(-there // record_bytes)) * record_bytes
         file.seek(start)
         while data := file.read(size):
             yield start, data[: len(data) // record_bytes * record_bytes]
