@@ -47,7 +47,6 @@ def file_source(
         read=lambda index: opened(index).read(),
         where=lambda index: str(root / paths[index]),
         read_chunks=lambda index: opened(index).chunks(),
-        skip_bad_events=reading.skip_bad_events,
         sizes=sizes if different != {sensor} else (),
     )
 

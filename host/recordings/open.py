@@ -65,8 +65,7 @@ def open_source(
         name, _, query = rest.partition("?")
         if reading.files or reading.exclude or reading.labels:
             raise FeastError(f"{spec}: --files, --exclude and --labels are for files and folders")
-        source = _SCHEMES[scheme](spec, name, _parse_options(spec, query))
-        source = _arranged(replace(source, skip_bad_events=reading.skip_bad_events), reading)
+        source = _arranged(_SCHEMES[scheme](spec, name, _parse_options(spec, query)), reading)
         if sensor not in (None, source.sensor):
             raise FeastError(f"{spec}: has a {source.sensor} sensor, not {sensor}")
     elif colon and len(scheme) > 1 and "/" not in scheme and not Path(spec).exists():
