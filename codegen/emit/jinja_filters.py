@@ -98,7 +98,7 @@ def _lines(items: Iterable[str], width: int) -> str:
     line = "   "
     for text in items:
         item = f" {text},"
-        if len(line) + len(item) > width:
+        if line.strip() and len(line) + len(item) > width:
             lines.append(line)
             line = "   "
         line += item

@@ -16,6 +16,7 @@ from feast_codegen.codegen.model.options import Options
 from tests.support.networks import make_model, with_readout
 
 NAMES = (
+    "\u00e8" * 32,
     "10",
     "hand clapping",
     'say "hi"',
