@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.events import Events
@@ -79,7 +79,9 @@ def open_zip(
         with opened(path) as raw, _damaged(path), ExitStack() as stack:
             archive = stack.enter_context(zipfile.ZipFile(raw))
             info = next(member for member in archive.infolist() if member.filename == chosen)
-            file = stack.enter_context(archive.open(info))
+            file = archive.open(info)
+            assert isinstance(file, zipfile.ZipExtFile)
+            stack.enter_context(file)
             _copy(path, file, info.compress_size, target, False, left_out)
 
     return _opened(path, Path(chosen).name, unpack, reading, left_out, inside)
@@ -97,7 +99,12 @@ def _damaged(path: Path) -> AbstractContextManager[None]:
 
 
 def _copy(
-    path: Path, file: IO[bytes], packed: int, target: Path, accept_truncated: bool, left_out: LeftOut
+    path: Path,
+    file: gzip.GzipFile | zipfile.ZipExtFile,
+    packed: int,
+    target: Path,
+    accept_truncated: bool,
+    left_out: LeftOut,
 ) -> None:
     """Unpack to `target`. Raises FeastError where it grows too large, or ends before its end."""
     limit = max(ALWAYS_ALLOWED, MOST_GROWTH * packed)
@@ -106,7 +113,7 @@ def _copy(
     with target.open("wb") as out:
         while True:
             try:
-                data = file.read(_READ_BYTES)
+                data = file.read1(_READ_BYTES)  # what is there before the end, then the error
             except EOFError:
                 if not accept_truncated:
                     raise FeastError(f"{path}: truncated after {total} unpacked bytes; {CUT}") from None

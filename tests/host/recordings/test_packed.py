@@ -98,7 +98,7 @@ def test_errors_and_remarks_name_the_packed_file(tmp_path: Path) -> None:
     with pytest.raises(FeastError, match=r"b\.csv\.gz \[b\.csv\]: ") as error:
         open_recording(gz(tmp_path / "b.csv"), SENSOR)
     assert "temporary" not in str(error.value)
-    with pytest.raises(FeastError, match="--columns is for .*not for .dat"):
+    with pytest.raises(FeastError, match=r"--columns is for .*not for \.dat"):
         open_recording(
             gz(files.write_dat(tmp_path / "c.dat", EVENTS, SENSOR)), reading=Reading(columns="txyp")
         )
@@ -121,7 +121,7 @@ def test_what_is_cut_off_or_foreign_is_refused(tmp_path: Path) -> None:
     assert part.size and "the file ends before its last event" in left_out.lines()
     for name in ("a.tar.gz", "a.gz", "a.zip.gz", "a.gz.gz"):
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(FeastError, match="inside is .*, expected a recording"):
+        with pytest.raises(FeastError, match=r"inside is .*, expected a recording"):
             open_recording(tmp_path / name)
     (tmp_path / "c.zip").write_bytes(b"PK" * 50)
     with pytest.raises(FeastError, match=r"c\.zip: damaged"):
