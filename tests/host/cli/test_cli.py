@@ -262,8 +262,8 @@ def test_bad_events_are_left_out_on_request(codegen: Codegen, tmp_path: Path) ->
     outside = {"what": "events", "why": "outside the sensor or of no polarity", "count": 1}
     assert outcome.code == 0 and outcome.values["left_out"] == [early, outside]
     assert outcome.err.splitlines() == [
-        "codegen: 100 % of the contexts hold no second active cell within 3 tau (60 ms): tau or the unit of time "
-        "is wrong (--tau-us, --time-unit)",
+        "codegen: 100 % of the contexts hold no second active cell within 3 tau (60 ms): tau or the unit "
+        "of time is wrong (--tau-us, --time-unit)",
         "codegen: bad.bin: 1 events left out: earlier than the events before them",
         "codegen: bad.bin: 1 events left out: outside the sensor or of no polarity",
     ]

@@ -156,3 +156,16 @@ def test_columns_that_differ_in_length_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "a.mat", "5", {"TD": variables})
     with pytest.raises(FeastError, match="TD: the columns differ in length"):
         open_recording(path, SENSOR).read()
+
+
+def test_poker_dvs_trains_as_tonic_has_it(tmp_path: Path) -> None:
+    """The recipe for POKER-DVS: folders of (n, 4) tables of t, x, y, p."""
+    small = files.expected(make_events(200, Sensor(35, 35), seed=5))
+    rows = np.stack([small[name] for name in ("t_us", "x", "y", "polarity")], axis=1).astype(float)
+    for suit in ("cl", "he", "di", "sp"):
+        (tmp_path / "pips_train" / suit).mkdir(parents=True)
+        np.save(tmp_path / "pips_train" / suit / "0.npy", rows)
+    reading = Reading(Sensor(35, 35), columns="txyp", time_unit="us")
+    source = open_source(str(tmp_path / "pips_train"), reading=reading)
+    assert source.labels == ("cl", "di", "he", "sp")
+    np.testing.assert_array_equal(source.load(1).events, small)
