@@ -74,7 +74,7 @@ def verify(
         print_json(_values(outcome, recordings, kernel) | extent.values)
     else:
         facts = _facts(outcome, given="with the same winners below, " if network.lower else "")
-        print_facts({"duration": extent} | facts)
+        print_facts(facts | {"duration": str(extent)})
     for name, mode in outcome.modes.items():
         if mode.difference:
             note(f"codegen: difference, {name}: {mode.difference}")

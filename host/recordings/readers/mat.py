@@ -1,9 +1,9 @@
 """MATLAB files (``.mat``) of versions 4, 5 and 7.3: structs of columns, variables, (n, 4) tables.
 
-A struct as tools for the ATIS and DVS write it (``TD`` with x, y, p, ts) counts pixels from 1; one that has a
-pixel 0 counts from 0. Columns that are variables of their own (ts, x, y, pol of ASL-DVS) count from 0. Structs
-may be in structs, in arrays and in cells; `--stream` chooses. MATLAB stores whole numbers as doubles, so
-numbers that are all whole are whole numbers: of times, microseconds. y is read as it is stored.
+A struct as tools for the ATIS and DVS write it (``TD`` with x, y, p, ts) counts pixels from 1; one that has
+a pixel 0 counts from 0. Columns that are variables of their own (ts, x, y, pol of ASL-DVS) count from 0.
+Structs may be in structs, in arrays and in cells; `--stream` chooses. MATLAB stores whole numbers as doubles,
+so numbers that are all whole are whole numbers: of times, microseconds. y is read as it is stored.
 """
 
 from __future__ import annotations
