@@ -57,10 +57,10 @@ def _count_lonely(
     t_us: npt.NDArray[np.int64], x: Any, y: Any, channel: Any, last: Any, radius: int, span_us: int
 ) -> int:
     """Events without another cell of their patch within `span_us`; updates `last`."""
-    _, height, width = last.shape
+    height, width = int(last.shape[1]), int(last.shape[2])
     lonely = 0
     for i in range(t_us.size):
-        column, row, surface = np.int64(x[i]), np.int64(y[i]), np.int64(channel[i])
+        column, row, surface = int(x[i]), int(y[i]), int(channel[i])
         found = False
         for other_row in range(max(row - radius, 0), min(row + radius + 1, height)):
             for other in range(max(column - radius, 0), min(column + radius + 1, width)):

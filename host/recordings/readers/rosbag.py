@@ -236,13 +236,13 @@ def _from_packet(where: str, message: _Message, packets: _Packets) -> Events:
             words >> np.uint64(48) & np.uint64(0x7FFF),
             words >> np.uint64(63),
         )
-    words = np.frombuffer(data[: len(data) // 2 * 2], "<u2")
-    most = words.size * 12
+    codes = np.frombuffer(data[: len(data) // 2 * 2], np.dtype(np.uint16))
+    most = codes.size * 12
     columns = (
         np.empty(most, np.int64),
         np.empty(most, np.uint16),
         np.empty(most, np.uint16),
         np.empty(most, np.uint8),
     )
-    count = evt_words.decode_evt3(words, packets.state, columns)
+    count = evt_words.decode_evt3(codes, packets.state, columns)
     return make_events(*(column[:count] for column in columns))
