@@ -64,7 +64,7 @@ def open_zip(
     names = [
         member.filename
         for member in members
-        if not member.is_dir()
+        if not member.filename.endswith("/")  # is_dir() fails on a name of no length
         and not member.filename.startswith("__MACOSX/")
         and not Path(member.filename).name.startswith(".")
         and Path(member.filename).suffix.lower() in suffixes

@@ -123,6 +123,10 @@ def test_what_is_cut_off_or_foreign_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(FeastError, match=r"inside is .*, expected a recording"):
             open_recording(tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "d.zip", "w") as target:
+        target.writestr(zipfile.ZipInfo(""), b"a member without a name")
+    with pytest.raises(FeastError, match=r"d\.zip: holds no recordings among its 1 members"):
+        open_recording(tmp_path / "d.zip")
     (tmp_path / "c.zip").write_bytes(b"PK" * 50)
     with pytest.raises(FeastError, match=r"c\.zip: damaged"):
         open_recording(tmp_path / "c.zip")
