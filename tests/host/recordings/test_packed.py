@@ -84,6 +84,13 @@ def test_a_member_of_an_archive(tmp_path: Path) -> None:
     assert left_out.lines() == [chosen]
     other = open_recording(archive, reading=Reading(stream="b.dat"))
     np.testing.assert_array_equal(other.read(), EVENTS[:50])
+    files.write_dat(tmp_path / "c.dat", EVENTS, SENSOR)
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as target:
+        for name in ("a\x1b[2J.dat", "b.dat"):
+            target.write(tmp_path / "c.dat", name)
+    shown = LeftOut()
+    open_recording(tmp_path / "b.zip", left_out=shown)
+    assert shown.lines() and all(line.isprintable() for line in shown.lines())
     with pytest.raises(FeastError, match="there is none; its members are set/a"):
         open_recording(archive, reading=Reading(stream="c.dat"))
 
