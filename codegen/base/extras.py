@@ -9,7 +9,7 @@ from typing import Final
 from feast_codegen.codegen.base.errors import FeastError
 
 MODULES_OF_EXTRA: Final = {
-    "formats": ("h5py", "hdf5plugin", "aedat"),
+    "formats": ("h5py", "hdf5plugin", "aedat", "rosbags"),
     "tonic": ("tonic",),
     "firmware": ("platformio", "SCons", "elftools"),
     "link": ("serial", "cobs"),

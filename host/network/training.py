@@ -20,6 +20,7 @@ from feast_codegen.host.network.convergence import SPAN, has_converged
 from feast_codegen.host.network.float_model import FloatFeast, initial_model
 from feast_codegen.host.network.training_signals import Signals, SignalsRecorder
 from feast_codegen.host.progress import Progress, silent
+from feast_codegen.host.recordings.extent import Extent
 from feast_codegen.host.recordings.open import Source
 
 
@@ -52,6 +53,8 @@ class TrainingResult:
     signals: Signals
     skipped: int
     """Bad events left out over all epochs; 0 unless the source skips them."""
+    extent: Extent
+    """Of the recordings, as far as the first epoch came."""
 
 
 class FixedLearner:
@@ -131,13 +134,17 @@ def train(
     recorder = SignalsRecorder(params.total_features)
     recorder.begin(learner.weights)
     events = skipped = done = 0
+    extent = Extent()
     for epoch in range(epochs):
         ordered = part.shuffled(seed, epoch)
         for index in range(len(ordered)):
             learner.reset()
+            extent.begin()
             for piece in ordered.load_chunks(index):
                 _learn(learner, piece.events, recorder)
                 events += piece.events.size
+                if epoch == 0:
+                    extent.add(piece.events)
                 skipped += piece.skipped
             done += 1
             progress(done, epochs * len(part))
@@ -163,7 +170,7 @@ def train(
         arithmetic,
         miss_rate=signals.steady_miss_rate,
     )
-    return TrainingResult(learner.to_model(training), signals, skipped)
+    return TrainingResult(learner.to_model(training), signals, skipped, extent)
 
 
 def _learn(learner: Learner, events: Events, recorder: SignalsRecorder) -> None:

@@ -93,7 +93,8 @@ def _open_path(path: Path, reading: Reading) -> Source:
         one = file_source(full.name, path.parent, [name], [name], [None], reading, left_out)
         return _arranged(one, reading)
     if not path.is_dir():
-        raise FeastError(f"{path}: no such file or folder")
+        problem = "neither a regular file nor a folder" if path.exists() else "no such file or folder"
+        raise FeastError(f"{path}: {problem}")
     table = os.path.relpath(reading.labels, path).replace(os.sep, "/") if reading.labels else ""
     choice = FileChoice(left_out, reading.files, reading.exclude, table)
     listing = list_folder(path, choice)

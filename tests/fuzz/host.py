@@ -173,7 +173,7 @@ class Seed:
         return reading
 
 
-_TABLES: Final = (".csv", ".npy", ".npz", ".h5", ".hdf5")
+_TABLES: Final = (".csv", ".npy", ".npz", ".h5", ".hdf5", ".mat")
 
 
 def seeds(folder: Path) -> dict[str, Seed]:
@@ -258,6 +258,43 @@ def _options(folder: Path, events: Events) -> dict[str, Seed]:
             ]
             path = event_files.write_ecf(folder / "seed.h5", chunks, events.size, 64, SENSOR)
             found[f"HDF5 ECF {packing}"] = Seed(".h5", path.read_bytes())
+    return found | _foreign_kinds(folder, events)
+
+
+def _foreign_kinds(folder: Path, events: Events) -> dict[str, Seed]:
+    """MATLAB files, ROS bags and packed files."""
+    import gzip
+
+    from scipy.io import savemat
+
+    columns = {
+        "x": events["x"] + 1.0,
+        "y": events["y"] + 1.0,
+        "p": events["polarity"] + 1.0,
+        "ts": events["t_us"].astype(float),
+    }
+    found = {}
+    for kind, version, packed in (
+        ("MATLAB 4", "4", False),
+        ("MATLAB 5", "5", False),
+        ("MATLAB 5z", "5", True),
+    ):
+        tree = columns if version == "4" else {"TD": columns, "note": "plane"}
+        savemat(folder / "seed.mat", tree, format=version, do_compression=packed)
+        found[kind] = Seed(".mat", (folder / "seed.mat").read_bytes(), Reading(SENSOR))
+    path = event_files.write_dat(folder / "seed.dat", events, SENSOR)
+    found["gzip"] = Seed(".dat.gz", gzip.compress(path.read_bytes()))
+    with zipfile.ZipFile(folder / "seed.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(path, "set/a.dat")
+        archive.write(path, "set/b.dat")
+    found["zip"] = Seed(".zip", (folder / "seed.zip").read_bytes())
+    with contextlib.suppress(ImportError):
+        from tests.support.bag_files import write_bag
+
+        for encoding, suffix in (("array", ".bag"), ("evt3", ".bag"), ("array", ".mcap"), ("mono", ".db3")):
+            target = folder / f"{encoding}{suffix}"
+            data = write_bag(target, {"/e": (encoding, events)}, SENSOR).read_bytes()
+            found[f"ROS {encoding}{suffix}"] = Seed(suffix, data)
     return found
 
 

@@ -13,6 +13,7 @@ from tests.support.paths import ROOT
 LOCKS = tuple(ROOT / "requirements" / name for name in ("build.txt", "test.txt", "dev.txt"))
 
 NAMES = {
+    "Any OSI licence": r"any-OSI",
     "MIT": r"MIT License|MIT-0|MIT-CMU|MIT",
     "BSD": r"BSD License|BSD|0BSD",
     "Apache-2.0": r"Apache Software License|Apache License|Apache",

@@ -53,6 +53,7 @@ def filter_events(
 
     from feast_codegen.codegen.model.filters import Filters
     from feast_codegen.host.network.training import training_part
+    from feast_codegen.host.recordings.extent import Extent
     from feast_codegen.host.recordings.filter_report import measure_filters
 
     if save_hot_pixels is not None:
@@ -75,6 +76,7 @@ def filter_events(
     part = training_part(recordings)
     with progress("filter: recordings") as report:
         outcome = measure_filters(filters, part, report)
+    extent = Extent(outcome.events, outcome.duration_us)
     if as_json:
         print_json(
             {
@@ -83,13 +85,15 @@ def filter_events(
                 "sensor": str(filters.sensor),
                 "hot_pixels": [list(pixel) for pixel in found],
                 **asdict(outcome),
+                "mean_event_rate": extent.mean_rate,
                 "passed": outcome.passed,
             }
         )
         return
-    seconds = outcome.duration_us * 1e-6
-    rate = f", {count(round(outcome.events / seconds))} events/s" if seconds else ""
-    facts = {"recordings": f"{count(outcome.events)} events of {count(len(part))} recordings{rate}"}
+    facts = {
+        "recordings": f"{count(outcome.events)} events of {count(len(part))} recordings",
+        "duration": str(extent),
+    }
     if hot_pixels is not None and not found:
         facts["hot pixels"] = "none found" if hot_pixels == AUTO else f"none in {hot_pixels}"
     if found:

@@ -27,7 +27,9 @@ from feast_codegen.host.progress import note
 from feast_codegen.host.text import count, percent
 
 if TYPE_CHECKING:
+    from feast_codegen.codegen.model.filters import Filters
     from feast_codegen.host.evaluation.fit_readout import FittedReadout
+    from feast_codegen.host.recordings.source import Source
 
 
 def register(app: typer.Typer) -> None:
@@ -142,6 +144,8 @@ def train(
     seconds = time.perf_counter() - start
     save_model(model, output)
     training, signals = model.training, outcome.signals
+    if lower is None:
+        _note_lonely(recordings, params, filters)
     if as_json:
         print_json(
             {
@@ -150,6 +154,7 @@ def train(
                 "source": training.source,
                 "recordings": training.recordings,
                 "events": training.events,
+                **outcome.extent.values,
                 "epochs": training.epochs,
                 "features": params.total_features,
                 "channels": params.channels if lower else None,
@@ -183,6 +188,7 @@ def train(
             + f", learned in {'integers' if arithmetic == 'fixed' else 'floating point'}",
             "learned from": f"{count(training.events)} events of {count(training.recordings)} recordings, "
             + training.source,
+            "duration": outcome.extent,
             **({"behind": str(filters)} if filters else {}),
             "miss rate": f"{percent(training.miss_rate)} at the end, law {percent(params.law_miss_rate)}"
             + ("" if signals.converged(params) else ": not converged, more events or epochs may help"),
@@ -190,6 +196,20 @@ def train(
         | ({} if fitted is None else {"readout": _readout_text(fitted, training.recordings)})
         | {"time": f"{seconds:.1f} s"}
     )
+
+
+def _note_lonely(source: Source, params: Hyperparameters, filters: Filters | None) -> None:
+    """Say so if most contexts hold one event alone."""
+    from feast_codegen.host.network.lonely_contexts import SPANS, lonely_share
+    from feast_codegen.host.network.training import training_part
+
+    part = training_part(source)
+    share = lonely_share(part.filtered(filters) if filters else part, params)
+    if share > 0.5:
+        note(
+            f"codegen: {percent(share, 0)} of the contexts hold no second active cell within {SPANS:g} tau "
+            f"({SPANS * params.tau_us / 1000:g} ms): tau or the unit of time is wrong (--tau-us, --time-unit)"
+        )
 
 
 def _readout_text(fitted: FittedReadout, recordings: int) -> str:

@@ -57,6 +57,7 @@ def verify(
     """
     from feast_codegen.codegen.boards.board import get_board
     from feast_codegen.codegen.model.file import load_model
+    from feast_codegen.host.recordings.extent import Extent
     from feast_codegen.host.verify import verify as compare
 
     network = load_model(model)
@@ -66,12 +67,14 @@ def verify(
     if max_recordings is not None:
         recordings = recordings.pick(range(min(max_recordings, len(recordings))))
     recordings = recordings.for_library(network, options)
+    extent = Extent()
     with progress("verify: recordings") as report:
-        outcome = compare(network, tracked(recordings, report), options, kernel)
+        outcome = compare(network, extent.watch(tracked(recordings, report)), options, kernel)
     if as_json:
-        print_json(_values(outcome, recordings, kernel))
+        print_json(_values(outcome, recordings, kernel) | extent.values)
     else:
-        print_facts(_facts(outcome, given="with the same winners below, " if network.lower else ""))
+        facts = _facts(outcome, given="with the same winners below, " if network.lower else "")
+        print_facts(facts | {"duration": str(extent)})
     for name, mode in outcome.modes.items():
         if mode.difference:
             note(f"codegen: difference, {name}: {mode.difference}")

@@ -7,6 +7,7 @@ See docs/use/recordings.md.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Final
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.events import Events
 from feast_codegen.codegen.model.model import Sensor
-from feast_codegen.host.recordings.readers import aedat, arrays, event_stream, nmnist, prophesee, text
+from feast_codegen.host.recordings.readers import aedat, arrays, event_stream, nmnist, packed, prophesee, text
 from feast_codegen.host.recordings.readers.base import Recording, blocks
 from feast_codegen.host.recordings.readers.isolated_decoder import opened_apart
 from feast_codegen.host.recordings.reading import LeftOut, Reading
@@ -49,11 +50,36 @@ _OPENERS: Final[dict[str, _Opener]] = {
     ".txt": text.open_text,
     ".npy": arrays.open_npy,
     ".npz": arrays.open_npz,
+    ".mat": opened_apart("mat"),
+    ".bag": opened_apart("rosbag"),
+    ".mcap": opened_apart("rosbag"),
+    ".db3": opened_apart("rosbag"),
 }
-SUFFIXES: Final = tuple(_OPENERS)
-"""Ends of the names of files that can be read, in lower case."""
-_TABLES: Final = (".csv", ".txt", ".npy", ".npz", ".h5", ".hdf5")
-_STREAMS: Final = (".aedat", ".aedat4", ".npz", ".h5", ".hdf5")
+_PLAIN: Final = tuple(_OPENERS)
+"""What may be inside packed files."""
+_TABLES: Final = (".csv", ".txt", ".npy", ".npz", ".h5", ".hdf5", ".mat")
+_STREAMS: Final = (".aedat", ".aedat4", ".npz", ".h5", ".hdf5", ".mat", ".bag", ".mcap", ".db3", ".zip")
+_LARGE_BYTES: Final = 1 << 26
+_LEAST_SHARE: Final = 0.01
+"""Of a large file that must have been written: less, and it is a hole."""
+
+
+def _open_inside(path: Path, reading: Reading, left_out: LeftOut) -> Recording:
+    """A recording that was unpacked; its size is checked by the caller."""
+    suffix = path.suffix.lower()
+    _check_options(path, suffix, reading)
+    opened = _OPENERS[suffix](path, reading, left_out)
+    return Recording(reading.sensor, opened.chunks) if suffix == ".bin" and reading.sensor else opened
+
+
+_OPENERS[".gz"] = lambda path, reading, left_out: packed.open_gz(
+    path, reading, left_out, _PLAIN, _open_inside
+)
+_OPENERS[".zip"] = lambda path, reading, left_out: packed.open_zip(
+    path, reading, left_out, _PLAIN, _open_inside
+)
+SUFFIXES: Final = tuple(suffix for suffix in _OPENERS if suffix != ".zip")
+"""Ends of the names of files of a folder that are recordings, in lower case; archives are named alone."""
 
 
 def open_recording(
@@ -72,8 +98,10 @@ def open_recording(
     """
     suffix, sensor = path.suffix.lower(), sensor or reading.sensor
     if suffix not in _OPENERS:
-        raise FeastError(f"{path}: unknown format {path.suffix!r}; supported: {' '.join(SUFFIXES)}")
-    _check_options(path, suffix, reading)
+        raise FeastError(f"{path}: unknown format {path.suffix!r}; supported: {' '.join(_OPENERS)}")
+    if suffix not in (".gz", ".zip"):
+        _check_options(path, suffix, reading)
+    _check_kind(path)
     if sensor is not reading.sensor:
         reading = replace(reading, sensor=sensor)
     opened = _OPENERS[suffix](path, reading, left_out or LeftOut())
@@ -87,6 +115,21 @@ def open_recording(
     if sensor not in (None, opened.sensor) and not (may_be_smaller and is_smaller):
         raise FeastError(f"{path}: has a {opened.sensor} sensor, not {sensor}")
     return opened
+
+
+def _check_kind(path: Path) -> None:
+    """Raise FeastError for what is no regular file, and for a large one that is next to empty."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise FeastError(f"{path}: cannot read: {error.strerror}") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise FeastError(f"{path}: not a regular file; recordings are read more than once")
+    written = getattr(found, "st_blocks", found.st_size) * 512
+    if found.st_size > _LARGE_BYTES and written < _LEAST_SHARE * found.st_size:
+        raise FeastError(
+            f"{path}: a sparse file: of its {found.st_size} bytes only {written} have been written"
+        )
 
 
 def _check_options(path: Path, suffix: str, reading: Reading) -> None:

@@ -70,7 +70,7 @@ def foreign(problem: Callable[[str], FeastError]) -> Iterator[None]:
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
-    except FeastError:
+    except (FeastError, ImportError):  # a package that is not installed is no damage
         raise
     except Exception as error:
         raise problem(" ".join(str(error).split())[:200] or type(error).__name__) from None

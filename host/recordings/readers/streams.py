@@ -23,7 +23,8 @@ def choose(path: Path, kind: str, names: Sequence[str], reading: Reading, left_o
     if wanted is None:
         if len(names) > 1:
             chosen = f"of {len(names)} {kind}s ({listed}) the first, {names[0]}, is read"
-            left_out.say(f"{chosen}; --stream chooses another", str(path))
+            remark = f"{chosen}; --stream chooses another"
+            left_out.say(str(FeastError(remark)), str(path))  # as an error, names are shown with escapes
         return names[0]
     exact = [name for name in names if name.strip("/") == wanted.strip("/")]
     found = exact or [name for name in names if wanted in name.split("/")]

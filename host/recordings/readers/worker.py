@@ -12,15 +12,20 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from feast_codegen.codegen.base.errors import FeastError
+from feast_codegen.codegen.base.extras import missing_extra
 from feast_codegen.host.recordings.readers.aedat4 import open_aedat4
 from feast_codegen.host.recordings.readers.base import Recording
 from feast_codegen.host.recordings.readers.hdf5 import open_hdf5
 from feast_codegen.host.recordings.readers.isolated_decoder import MOST_REMARKS, READY
+from feast_codegen.host.recordings.readers.mat import open_mat
+from feast_codegen.host.recordings.readers.rosbag import open_rosbag
 from feast_codegen.host.recordings.reading import LeftOut, Reading
 
 DECODERS: Final[dict[str, Callable[[Path, Reading, LeftOut], Recording]]] = {
     "hdf5": open_hdf5,
     "aedat4": open_aedat4,
+    "mat": open_mat,
+    "rosbag": open_rosbag,
 }
 
 
@@ -46,6 +51,10 @@ def serve(request: dict[str, Any], out: IO[bytes]) -> None:
         send({"end": True, "left_out": counts[:MOST_REMARKS], "remarks": [*left_out.remarks][:MOST_REMARKS]})
     except FeastError as error:
         send({"error": str(error)})
+    except ImportError as error:
+        missing = missing_extra(error)
+        text = f"{request['path']}: {missing}" if missing else traceback.format_exc()
+        send({"error" if missing else "bug": text})
     except Exception:
         send({"bug": traceback.format_exc()})
 
