@@ -13,6 +13,7 @@ from feast_codegen.codegen.emit.footprint_model import (
     READOUT_CODE_BYTES,
     code_bytes,
     filter_code_bytes,
+    input_code_bytes,
     stack_bytes,
 )
 from feast_codegen.codegen.emit.weight_layout import make_layout
@@ -189,6 +190,7 @@ def budget(shape: Shape, options: Options, kernel: Kernel) -> Budget:
     tables += sum(4 * layer.params.total_features + 2 * formats.MANTISSAS for layer, _ in layers)
     tables += readout_table_bytes(shape) + (filters.hot_mask.nbytes if filters and filters.hot_pixels else 0)
     code = sum(code_bytes(layout, chosen) for layout, chosen in layouts) + filter_code_bytes(filters)
+    code += input_code_bytes(options)
     code += (READOUT_CODE_BYTES if shape.readout else 0) + (JOINT_CODE_BYTES if shape.lower else 0)
     return Budget(
         ram=struct_bytes(network_members(shape, options, kernel)),

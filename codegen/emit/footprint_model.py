@@ -16,7 +16,7 @@ from typing import Final
 from feast_codegen.codegen.boards.board import Kernel
 from feast_codegen.codegen.emit.weight_layout import VECTOR, Layout
 from feast_codegen.codegen.model.filters import Filters
-from feast_codegen.codegen.model.options import Options
+from feast_codegen.codegen.model.options import Input, Options
 
 _LONG_SIDE: Final = 23
 """From here on GCC no longer unrolls the rows of a patch that learns."""
@@ -52,6 +52,8 @@ _FILTER_TIMES: Final = 350
 """... a time for each cell and the refractory period; ..."""
 _FILTER_BACKGROUND: Final = 290
 """... and the search for neighbours. At most; up to 80 bytes less beyond a Cortex-M0."""
+_INPUT_CODE: Final[dict[Input, int]] = {"evt2": 540, "rows": 700, "edvs": 580}
+"""Of each decoder; up to 70 bytes less beyond a Cortex-M0."""
 _STACK: Final[dict[bool, int]] = {False: 176, True: 352}
 """Deepest call chain of feast_step, by learning, without the patch that the vector kernel copies."""
 
@@ -90,6 +92,11 @@ def stack_bytes(layout: Layout, options: Options) -> int:
     listed = layout.rows if layout.rows > layout.side else 0  # rows of a patch that are not all zero
     unrolled = 4 * layout.pairs if options.learning else 0
     return most + unrolled + 2 * listed
+
+
+def input_code_bytes(options: Options) -> int:
+    """Flash that the code of the decoders takes at most, on any core."""
+    return sum(_INPUT_CODE[name] for name in options.input)
 
 
 def filter_code_bytes(filters: Filters | None) -> int:

@@ -413,7 +413,7 @@ def build_id(quant: QuantModel, options: Options) -> str:
 
 
 def _library_id(quant: QuantModel, build: str, options: Options, kernel: Kernel) -> str:
-    return _digest([VERSION, quant.model_id, build, kernel, asdict(options)])
+    return _digest([VERSION, quant.model_id, build, kernel, options.content])
 
 
 def _digest(content: Any) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -30,6 +29,7 @@ _PACKAGE: Final = {
     "include/feast_config.h": "package/config.h.j2",
     "src/feast.c": "package/feast.c.j2",
 }
+_INPUT: Final = "include/feast_input.h"
 _SIMD: Final = "src/feast_simd.h"
 _LIBRARY_WIDE: Final = frozenset(
     {
@@ -84,6 +84,10 @@ def render(plan: Plan) -> dict[str, str]:
                 files[path.replace("NAME", stage.name)] = text
             else:
                 config.append(text)
+    if plan.options.input:
+        decoders = {f"src/feast_{name}.c": f"input/{name}.c.j2" for name in plan.options.input}
+        for path, name in {_INPUT: "input/input.h.j2", **decoders}.items():
+            files[path] = environment.get_template(name).render(plan=plan)
     sources = sorted(path for path in [*files, "src/feast.c"] if path.endswith(".c"))
     for path, name in _PACKAGE.items():
         files[path] = environment.get_template(name).render(plan=plan, config=config, sources=sources)
@@ -155,6 +159,7 @@ def _manifest(plan: Plan, files: dict[str, str]) -> str:
         *(("--no-readout",) if quant.readout and not options.readout else ()),
         *(("--no-filters",) if (quant.lower or quant).filters and not options.filters else ()),
         *(("--prefix", options.prefix) if options.prefix != "feast" else ()),
+        *(("--input", ",".join(options.input)) if options.input else ()),
     ]
     content = {
         "generator": tool.NAME,
@@ -167,7 +172,7 @@ def _manifest(plan: Plan, files: dict[str, str]) -> str:
         "api_version": ".".join(map(str, API_VERSION)),
         "board": plan.board,
         "kernel": plan.last.layout.kernel,
-        "options": asdict(options),
+        "options": options.content,
         "layers": len(plan.layers),
         **({"readout": {"grid": readout.quant.grid, "labels": readout.quant.labels}} if readout else {}),
         **({"filters": str(filters.filters)} if filters else {}),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Final, Literal, get_args, get_type_hints
+from dataclasses import asdict, dataclass, fields
+from typing import Final, Literal, get_args, get_origin, get_type_hints
 
 from feast_codegen.codegen.base.errors import FeastError
 
 Select = Literal["nearest", "threshold"]
 Weights = Literal["int16", "int8"]
+Input = Literal["evt2", "rows", "edvs"]
+INPUTS: Final[tuple[Input, ...]] = get_args(Input)
+"""Words of cameras that an emitted library can decode (docs/reference/input.md)."""
 
 PREFIX: Final = "feast"
 _PREFIX: Final = re.compile(r"[a-z][a-z0-9_]{0,23}")
@@ -26,6 +29,8 @@ _TYPES: Final = re.compile(
     r"fenv|fexcept|imaxdiv|mbstate|wctrans|wctype|nullptr"
 )
 """NAME_t is a type of C or POSIX."""
+_LATER: Final = ("input",)
+"""Options whose default leaves no trace: a library without them is the one that was emitted before they existed."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,11 @@ class Options:
     """Filter as the model says; without, events come filtered and in pixels of the network already."""
     prefix: str = PREFIX
     """Begins every name and file of the emitted library."""
+    input: tuple[Input, ...] = ()
+    """Decoders of a camera's words beside the network, in the order of INPUTS, each once."""
 
     def check(self) -> None:
-        """Raise FeastError for options that exclude each other, and for a prefix that C does not allow."""
+        """Raise FeastError for options that exclude each other or that C does not allow."""
         if not _PREFIX.fullmatch(self.prefix):
             raise FeastError(
                 f"prefix {self.prefix!r}: expected a C identifier in lower case, 1 to 24 letters, digits "
@@ -59,6 +66,17 @@ class Options:
             )
         if self.learning and self.weights == "int8":
             raise FeastError("weights int8: learning needs weights int16")
+        if self.input != tuple(each for each in INPUTS if each in self.input):
+            raise FeastError(f"input {','.join(self.input)}: expected some of {','.join(INPUTS)}, in this order")
+
+    @property
+    def content(self) -> dict[str, object]:
+        """All options by name, as they tell libraries apart; those that came later are there if they are used."""
+        content = asdict(self)
+        for name in _LATER:
+            if content[name] == getattr(type(self)(), name):
+                del content[name]
+        return content
 
     @property
     def below(self) -> Options:
@@ -77,8 +95,24 @@ class Options:
             value = getattr(self, field.name)
             if value != field.default:
                 name = f"no-{field.name}" if value is False else field.name
+                value = ",".join(value) if isinstance(value, tuple) else value
                 words.append(f"--{name}" if isinstance(value, bool) else f"--{name} {value}")
         return " ".join(words)
+
+
+def inputs(names: str) -> tuple[Input, ...]:
+    """Decoders by their names, with commas between them, in any order.
+
+    Raises FeastError for another name, or for one that is given twice.
+
+    >>> inputs("rows,evt2")
+    ('evt2', 'rows')
+    """
+    given = [name.strip() for name in names.split(",")]
+    wrong = [name for name in given if name not in INPUTS or given.count(name) > 1]
+    if wrong:
+        raise FeastError(f"--input {names}: {wrong[0]!r}: expected some of {','.join(INPUTS)}, each once")
+    return tuple(each for each in INPUTS if each in given)
 
 
 def every_combination() -> Iterator[Options]:
@@ -89,7 +123,8 @@ def every_combination() -> Iterator[Options]:
     hints = get_type_hints(Options)
     domains: list[list[object]] = []
     for field in fields(Options):
-        values = (False, True) if hints[field.name] is bool else get_args(hints[field.name])
+        hint = hints[field.name]
+        values = (False, True) if hint is bool else get_args(hint) if get_origin(hint) is Literal else ()
         domains.append([field.default, *(value for value in values if value != field.default)])
     for chosen in itertools.product(*domains):
         options = Options(*chosen)  # type: ignore[arg-type]

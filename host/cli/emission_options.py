@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feast_codegen.codegen.base.errors import FeastError
-from feast_codegen.codegen.model.options import PREFIX, Options, Select, Weights
+from feast_codegen.codegen.model.options import INPUTS, PREFIX, Options, Select, Weights, inputs
 from feast_codegen.host.cli.option_groups import options_of
 
 if TYPE_CHECKING:
@@ -104,10 +104,23 @@ class EmitOptions(EmissionOptions):
             help="Begin every name and file of the library with NAME, so that several live in one program.",
         ),
     ] = PREFIX
+    input: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="NAMES",
+            help=f"Add decoders of camera words, with commas between them: {', '.join(INPUTS)}. [none]",
+            show_default=False,
+        ),
+    ] = None
 
     def options(self, model: Model) -> Options:
-        """As of `EmissionOptions`; raises FeastError for a prefix that C does not allow, too."""
-        options = replace(EmissionOptions.options(self, model), prefix=self.prefix)
+        """As of `EmissionOptions`; raises FeastError for an unknown decoder or a prefix that C does not allow."""
+        options = replace(
+            EmissionOptions.options(self, model),
+            prefix=self.prefix,
+            input=() if self.input is None else inputs(self.input),
+        )
         options.check()
         return options
 

@@ -84,6 +84,11 @@ class EdvsDecoder:
         return times.astype(np.uint64)
 
 
+def are_pixel_events(rows: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
+    """Which rows, uint16 (n, 6), are events of a pixel, not triggers or malformed (docs/reference/input.md)."""
+    return (rows[:, 0] <= 1) & (rows[:, 2] <= 999) & (rows[:, 3] <= 999)
+
+
 class Genx320Decoder:
     """Bytes of GenX320 events to events, in any chunking. Seconds wrap after 18 hours."""
 
@@ -102,9 +107,7 @@ class Genx320Decoder:
 
     def decode(self, rows: npt.NDArray[np.uint16]) -> Events:
         """uint16 (n, 6) to events."""
-        bad = np.flatnonzero(
-            (rows[:, 0] > 1) | (rows[:, 2] > 999) | (rows[:, 3] > 999) | (rows[:, 4:] > 319).any(axis=1)
-        )
+        bad = np.flatnonzero(~are_pixel_events(rows) | (rows[:, 4:] > 319).any(axis=1))
         if bad.size:
             values = dict(zip(GENX320_COLUMNS, rows[bad[0]].tolist(), strict=True))
             raise FeastError(f"GenX320 event {bad[0]}: {values} is no event of this camera: out of step?")

@@ -25,7 +25,7 @@ from feast_codegen.codegen.emit.write import write
 from feast_codegen.codegen.fixed_point.quantise import quantise
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import Sensor
-from feast_codegen.codegen.model.options import Options
+from feast_codegen.codegen.model.options import INPUTS, Options
 from tests.support.networks import behind, make_model, make_stack, with_readout
 from tests.support.paths import ROOT
 
@@ -45,6 +45,7 @@ VARIANTS = {
         behind(Filters(Sensor(15, 12), ((3, 1), (14, 11)), 100, 2000, 1, 1), **SMALL),
         Options(),
     ),
+    "input": (make_model(Sensor(8, 6), **SMALL), Options(input=INPUTS)),
 }
 
 

@@ -14,7 +14,7 @@ from feast_codegen.codegen.boards.board import Kernel
 from feast_codegen.codegen.emit.render import of_layer
 from feast_codegen.codegen.model.filters import Filters, check_filters
 from feast_codegen.codegen.model.model import Model, Sensor
-from feast_codegen.codegen.model.options import Options
+from feast_codegen.codegen.model.options import INPUTS, Options
 from tests.support.firmware_project import needs_compiler
 from tests.support.networks import make_model, with_readout
 from tests.support.proofs import eva, firmware
@@ -142,6 +142,12 @@ def test_eva_leaves_no_alarm_in_frozen_code(
 ) -> None:
     model = eva.small(polarity=polarity, border=border)
     assert eva_leaves(model, options, tmp_path) == set()
+
+
+@pytest.mark.prove
+def test_eva_leaves_no_alarm_in_decoders(tmp_path: Path) -> None:
+    """Any bytes, cut anywhere; the harness takes all of them."""
+    assert eva_leaves(eva.small(), Options(input=INPUTS), tmp_path) == set()
 
 
 @pytest.mark.prove

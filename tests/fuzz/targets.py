@@ -19,7 +19,7 @@ from feast_codegen.codegen.emit.render import render
 from feast_codegen.codegen.fixed_point.quantise import quantise
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import Model, Sensor
-from feast_codegen.codegen.model.options import Options
+from feast_codegen.codegen.model.options import INPUTS, Options
 from tests.fuzz.seeds import dialogues, edges
 from tests.support.networks import behind, make_model, make_stack, with_readout
 from tests.support.proofs.driver import emitted, write_library
@@ -61,9 +61,9 @@ STEP_NETWORKS: Final[dict[str, tuple[Model, Options]]] = {
 }
 STEP_KERNELS: Final[tuple[Kernel, Kernel]] = ("small", "dsp")
 LINK_DEFINES: Final = ("-DLINK_PERSIST_BYTES=512u", "-DLINK_RESULT_WINDOW=16u", "-DLINK_RESULTS_PER_FRAME=8u")
-PARTS: Final = {"framing": {"framing.c"}, "persist": {"framing.c", "persist.c"}}
+PARTS: Final[dict[str, set[str]]] = {"framing": {"framing.c"}, "input": set(), "persist": {"framing.c", "persist.c"}}
 """Files of the firmware that a target is made of; all but main.c if it is not named here."""
-TARGETS: Final = ("framing", "link", "persist", *(f"step-{name}" for name in STEP_NETWORKS))
+TARGETS: Final = ("framing", "input", "link", "persist", *(f"step-{name}" for name in STEP_NETWORKS))
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,20 @@ def link_plan() -> Plan:
     return make_plan(quantise(model)[0], None, options, "small")
 
 
+def input_plan() -> Plan:
+    """The plan of the library below `input`."""
+    model, _ = STEP_NETWORKS["frozen"]
+    return make_plan(quantise(model)[0], None, Options(input=INPUTS), "small")
+
+
 def sources(target: str) -> Sources:
     """The sources of a target, as they are."""
     firmware = {path.name: path.read_text(encoding="utf-8") for path in sorted(FIRMWARE.glob("*.[ch]"))}
     if target.startswith("step-"):
         model, options = STEP_NETWORKS[target.removeprefix("step-")]
         return Sources({}, tuple(emitted(model, options, kernel) for kernel in STEP_KERNELS))
-    return Sources(firmware, (render(link_plan()),))
+    plan = input_plan() if target == "input" else link_plan()
+    return Sources(firmware, (render(plan),))
 
 
 def build(target: str, made_of: Sources, folder: Path, fuzz: bool) -> Path:
@@ -108,7 +115,8 @@ def build(target: str, made_of: Sources, folder: Path, fuzz: bool) -> Path:
         write_library(made_of.firmware, folder)
         network = write_library(library, folder / "library")
         include = [f"-I{folder}", f"-I{HERE}", f"-I{folder / 'library' / 'include'}", *LINK_DEFINES]
-        objects = [_object(Path(path), folder, [*compiler, *include]) for path in network]
+        library_compiler = guided if target == "input" else compiler
+        objects = [_object(Path(path), folder, [*library_compiler, *include]) for path in network]
         parts = PARTS.get(target, set(made_of.firmware) - {"main.c"})
         objects += [
             _object(folder / name, folder, [*guided, *include]) for name in parts if name.endswith(".c")

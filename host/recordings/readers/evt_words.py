@@ -19,10 +19,10 @@ Int64Array = npt.NDArray[np.int64]
 Number = np.int64
 Columns = tuple[Int64Array, Any, Any, Any]
 
-HIGH, EPOCH, LOW, X, Y, POLARITY, UNKNOWN = range(7)
+HIGH, EPOCH, LOW, X, Y, POLARITY, UNKNOWN, UNTIMED = range(8)
 """Indices of the state. HIGH is -1 before the first time word; LOW to POLARITY are of EVT 3.
 
-UNKNOWN counts the words of other types.
+UNKNOWN counts the words of other types, UNTIMED those of EVT 2 with events before the first time word.
 """
 EVT2_HIGH_BITS: Final = 28
 EVT3_HIGH_BITS: Final = 12
@@ -30,7 +30,7 @@ EVT3_HIGH_BITS: Final = 12
 
 def new_state() -> Int64Array:
     """State before the first word."""
-    return np.array([-1, 0, 0, 0, 0, 0, 0], np.int64)
+    return np.array([-1, 0, 0, 0, 0, 0, 0, 0], np.int64)
 
 
 @jit()
@@ -61,6 +61,8 @@ def decode_evt2(words: npt.NDArray[np.uint32], state: Int64Array, columns: Colum
                 y[count] = word & 0x7FF
                 polarity[count] = kind
                 count += 1
+            else:
+                state[UNTIMED] += 1
         elif kind == 8:
             _set_high(state, word & 0xFFFFFFF, EVT2_HIGH_BITS)
         elif kind not in (0xA, 0xE, 0xF):

@@ -74,7 +74,7 @@ def test_every_command_has_every_option_with_one_meaning(command: str) -> None:
         if field.name != "no_filters":
             assert found[field.name].opts == reference[field.name].opts
             assert found[field.name].help == reference[field.name].help
-    assert {each.name for each in fields(Options)} - {"prefix"} == {
+    assert {each.name for each in fields(Options)} - {"prefix", "input"} == {
         each.name.replace("no_filters", "filters") for each in fields(EmissionOptions)
     }
 

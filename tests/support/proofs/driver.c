@@ -1,6 +1,6 @@
 /* Carries out a script of calls of the emitted library and writes everything it answers to standard output.
  * The script is bytes, integers little-endian, so that every machine reads the same:
- *   e t:8 x:2 y:2 polarity:1   feast_step           answers the result, 2 bytes
+ *   e t:8 x:2 y:2 polarity:1   feast_step_many      answers the result, 2 bytes
  *   r, i                       feast_reset, feast_init
  *   l on:1                     feast_set_learning
  *   w index:4 word:2           feast_import_word
@@ -82,7 +82,9 @@ static void step(feast_t *self)
     event.y = (uint16_t)take(2);
     event.polarity = (uint8_t)take(1);
     dirty_stack();
-    answer((uint16_t)feast_step(self, &event), 2);
+    int16_t result;
+    feast_step_many(self, &event, 1u, &result);
+    answer((uint16_t)result, 2);
 }
 
 #if FEAST_LEARNING

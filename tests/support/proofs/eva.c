@@ -9,11 +9,43 @@ extern volatile uint8_t any_8;
 
 static feast_t network;
 
+#ifdef FEAST_INPUT
+#include "feast_input.h"
+
+#define BYTES 16u
+
+/* Any bytes, from any address, in pieces of any length. */
+static void decode(void)
+{
+    static uint8_t bytes[BYTES];
+    static feast_event_t events[FEAST_EVT2_EVENTS(BYTES)];
+    static feast_evt2_t evt2;
+    static feast_rows_t rows;
+    static feast_edvs_t edvs;
+    feast_evt2_init(&evt2);
+    feast_rows_init(&rows);
+    (void)feast_edvs_init(&edvs, any_32);
+    while (any_8 != 0u) {
+        const uint32_t count = any_32 % (BYTES + 1u);
+        for (uint32_t i = 0; i < BYTES; i++) {
+            bytes[i] = any_8;
+        }
+        (void)feast_evt2_decode(&evt2, bytes, count, events);
+        (void)feast_rows_decode(&rows, bytes, count, events);
+        (void)feast_edvs_decode(&edvs, bytes, count, events);
+    }
+}
+#else
+static void decode(void) { }
+#endif
+
 int main(void)
 {
+    decode();
     feast_init(&network);
     while (any_8 != 0u) {
         feast_event_t event;
+        int16_t result;
         feast_signals_t signals;
         event.t_us = any_64;
         event.x = any_16;
@@ -43,6 +75,7 @@ int main(void)
             (void)feast_import_finish(&network);
             break;
 #endif
+        case 8u: feast_step_many(&network, &event, any_8 % 2u, &result); break;
         default: (void)feast_step(&network, &event); break;
         }
     }

@@ -77,6 +77,7 @@ def analyse(files: dict[str, str], folder: Path) -> Verdict:
     """
     sources = write_library(files, folder)
     include = f"-I{folder / 'include'} -I{folder / 'src'} -U__GNUC__ -D_Alignas\\(x\\)="
+    include += " -DFEAST_INPUT" if "include/feast_input.h" in files else ""
     command = ["frama-c", "-c11", "-machdep", "x86_64", f"-cpp-extra-args={include}", str(HARNESS), *sources]
     evaluate = ["-eva", "-eva-precision", "3", "-eva-interprocedural-splits"]
     measure = ["-then", "-metrics", "-metrics-eva-cover"]

@@ -115,6 +115,9 @@ void feast_reset(feast_t *self);
 /* Processes one event. Returns the id of its feature, or one of the codes above; any event is safe. */
 int16_t feast_step(feast_t *self, const feast_event_t *event);
 
+/* Processes `count` events in their order: results[i] is what feast_step returns of events[i]. */
+void feast_step_many(feast_t *self, const feast_event_t *events, uint32_t count, int16_t *results);
+
 /* Fills in all of `signals`. Cost: FEAST_FEATURES additions. */
 void feast_signals(const feast_t *self, feast_signals_t *signals);
 

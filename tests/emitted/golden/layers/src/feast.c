@@ -46,6 +46,13 @@ int16_t feast_step(feast_t *self, const feast_event_t *event)
     return result;
 }
 
+void feast_step_many(feast_t *self, const feast_event_t *events, uint32_t count, int16_t *results)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        results[i] = feast_step(self, &events[i]);
+    }
+}
+
 void feast_signals(const feast_t *self, feast_signals_t *signals)
 {
     signals->hits = 0;

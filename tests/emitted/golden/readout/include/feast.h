@@ -112,6 +112,9 @@ void feast_reset(feast_t *self);
 /* Processes one event. Returns the id of its feature, or one of the codes above; any event is safe. */
 int16_t feast_step(feast_t *self, const feast_event_t *event);
 
+/* Processes `count` events in their order: results[i] is what feast_step returns of events[i]. */
+void feast_step_many(feast_t *self, const feast_event_t *events, uint32_t count, int16_t *results);
+
 /* Score of class `index` (0 .. FEAST_CLASSES - 1, else 0 is returned) since the reset: what each event that a
  * feature won says about it, added up. Only the order of scores counts; a score divided by
  * 2^FEAST_READOUT_ROW_BITS and by the number of such events is the value the readout was fitted to give. */
