@@ -15,7 +15,7 @@ from feast_codegen.codegen.emit.compiled_library import build_native
 from feast_codegen.codegen.emit.plan import make_plan
 from feast_codegen.codegen.emit.render import render
 from feast_codegen.codegen.fixed_point.quantise import QuantModel, cosine_bound, quantise
-from feast_codegen.codegen.model.model import Model
+from feast_codegen.codegen.model.model import Model, emitted_filters
 from feast_codegen.codegen.model.options import Options
 from feast_codegen.codegen.model.readout import name_of
 from feast_codegen.codegen.twin.network import Twin
@@ -155,6 +155,8 @@ def verify(
     model_id = model.model_id
     if not options.filters:
         model = model.unfiltered
+    elif options.max_rate is not None:
+        model = model.behind(emitted_filters(model.lower or model, options))
     quant = replace(quantise(model)[0], model_id=model_id)
     frozen = _Run(quant, replace(options, learning=False), kernel)
     runs = {"frozen": frozen}

@@ -121,12 +121,20 @@ def filter_members(filters: Filters) -> tuple[Member, ...]:
     """Members of the struct of filters."""
     cells = filters.cells
     rows = Member("row_tick", "uint64_t", cells.height, "tick each row of stamps counts from")
+    limiter = (
+        Member("limited", "uint32_t", 0, "events the limiter refused, of those filtered"),
+        Member("backlog", "uint32_t", 0, "taken and not earned yet, 1/256 us"),
+        Member("age", "uint32_t", 0, "of the period, 1/256 us"),
+    )
+    spent = Member("spent", "uint16_t", filters.blocks.width * filters.blocks.height, "by each block lately")
     stamps = Member("stamps", "uint16_t", cells.width * cells.height, "when each cell last fired, ticks")
     return (
         Member("seen_us", "uint64_t", 0, "time of the last event seen, filtered or not"),
         *((rows,) if filters.keeps_times else ()),
         Member("filtered", "uint32_t", 0, "events the filters left out"),
+        *(limiter if filters.max_rate else ()),
         Member("seen", "bool", 0, "an event was seen since the reset"),
+        *((spent,) if filters.max_rate else ()),
         *((stamps,) if filters.keeps_times else ()),
     )
 

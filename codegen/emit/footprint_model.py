@@ -52,6 +52,8 @@ _FILTER_TIMES: Final = 350
 """... a time for each cell and the refractory period; ..."""
 _FILTER_BACKGROUND: Final = 290
 """... and the search for neighbours. At most; up to 80 bytes less beyond a Cortex-M0."""
+_FILTER_LIMITER: Final = 400
+"""... and the limiter."""
 _INPUT_CODE: Final[dict[Input, int]] = {"evt2": 540, "rows": 700, "edvs": 580}
 """Of each decoder; up to 70 bytes less beyond a Cortex-M0."""
 _STACK: Final[dict[bool, int]] = {False: 176, True: 352}
@@ -103,5 +105,6 @@ def filter_code_bytes(filters: Filters | None) -> int:
     """Flash that the code of the filters takes at most, without the mask of hot pixels."""
     if filters is None:
         return 0
+    limiter = _FILTER_LIMITER * (filters.max_rate > 0)
     times = _FILTER_TIMES + _FILTER_BACKGROUND * (filters.background_us > 0) if filters.keeps_times else 0
-    return _FILTER_CHECKS + times
+    return _FILTER_CHECKS + times + limiter

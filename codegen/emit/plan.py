@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -408,7 +408,7 @@ def build_id(quant: QuantModel, options: Options) -> str:
     if readout is not None:
         content["readout"] = [readout.grid, readout.labels, readout.bits, readout.digest]
     if filters := effective_filters(quant, options):
-        content["filters"] = asdict(filters)
+        content["filters"] = filters.stored
     return _digest(content)
 
 

@@ -159,6 +159,7 @@ def _manifest(plan: Plan, files: dict[str, str]) -> str:
         *(("--no-readout",) if quant.readout and not options.readout else ()),
         *(("--no-filters",) if (quant.lower or quant).filters and not options.filters else ()),
         *(("--prefix", options.prefix) if options.prefix != "feast" else ()),
+        *(("--max-rate", str(options.max_rate)) if options.max_rate is not None else ()),
         *(("--input", ",".join(options.input)) if options.input else ()),
     ]
     content = {

@@ -18,7 +18,14 @@ from feast_codegen.codegen.fixed_point.state_layout import (
     state_layout,
 )
 from feast_codegen.codegen.model.filters import Filters
-from feast_codegen.codegen.model.model import Hyperparameters, Model, Sensor, Shape, norm_limit
+from feast_codegen.codegen.model.model import (
+    Hyperparameters,
+    Model,
+    Sensor,
+    Shape,
+    emitted_filters,
+    norm_limit,
+)
 from feast_codegen.codegen.model.options import Options, Weights
 from feast_codegen.codegen.model.readout import QuantReadout, quantise_readout
 
@@ -171,7 +178,7 @@ def _narrowed(weights: npt.NDArray[np.int16], fraction: int) -> npt.NDArray[np.i
 
 def effective_filters(quant: QuantModel, options: Options) -> Filters | None:
     """The filters that twin and plan put before the network."""
-    return quant.filters if options.filters else None
+    return emitted_filters(quant, options)
 
 
 def state_id(quant: QuantModel, options: Options) -> int:

@@ -109,6 +109,18 @@ FILTERED: Final = (
         "time of the last event seen",
     ),
 )
+LIMITER: Final = (
+    Section("limited", "u32", "with a limiter: `limited`", "counter of limited"),
+    Section("backlog", "u32", "with a limiter: `backlog` at the last event seen", "backlog of the limiter"),
+    Section("age", "u32", "with a limiter: `age` at the last event seen", "age of the limiter's period"),
+    Section(
+        "spent",
+        "u16",
+        "with a limiter: `spent` of each block (section 14)",
+        "events spent by block x={BW} y={BH}",
+        ("BH", "BW"),
+    ),
+)
 TICKS_LEFT: Final = Section(
     "ticks_left",
     "u16",
@@ -304,7 +316,7 @@ def score_words(classes: int) -> int:
 
 def markdown() -> str:
     """The table of the numerics page: every section in its order."""
-    rows = [*LEARNED, *ACTIVITY, *REJECTED, *WINDOW, *FILTERED, TICKS_LEFT, SURFACE, *SCORES]
+    rows = [*LEARNED, *ACTIVITY, *REJECTED, *WINDOW, *FILTERED, *LIMITER, TICKS_LEFT, SURFACE, *SCORES]
     lines = ["| section | type | words | content |", "|---|---|---|---|"]
     lines += [f"| `{row.name}` | {row.kind} | {row.size} | {row.meaning} |" for row in rows]
     return "\n".join(lines)
@@ -313,7 +325,8 @@ def markdown() -> str:
 def _filter_sections(filters: Filters | None) -> tuple[Section, ...]:
     if filters is None:
         return ()
-    return (*FILTERED, TICKS_LEFT) if filters.keeps_times else FILTERED
+    limiter = LIMITER if filters.max_rate else ()
+    return (*FILTERED, *limiter, TICKS_LEFT) if filters.keeps_times else (*FILTERED, *limiter)
 
 
 def _extents(layer: Shape) -> dict[str, int]:
@@ -324,6 +337,7 @@ def _extents(layer: Shape) -> dict[str, int]:
     }
     if filters is not None:
         sizes |= {"CH": filters.cells.height, "CW": filters.cells.width}
+        sizes |= {"BH": filters.blocks.height, "BW": filters.blocks.width}
     return sizes
 
 

@@ -19,6 +19,8 @@ PASSED: Final = 0
 """What `EventFilter.classify` says of an event that reaches the network."""
 _SEEN, _LAST = range(2)
 _WIDTH, _HEIGHT, _CELL, _TICK, _REFRACTORY, _BACKGROUND = range(6)
+_LIMITED, _BACKLOG, _AGE = range(3)
+_INTERVAL, _BUCKET, _BLOCK = range(3)
 
 
 class EventFilter:
@@ -39,6 +41,11 @@ class EventFilter:
         self._fired = np.zeros(size, np.bool_)
         self._fired_us = np.zeros(size, np.uint64)
         self._clock = np.zeros(2, np.uint64)
+        self._limiter = np.zeros(3, np.uint64)
+        blocks = (filters.blocks.height, filters.blocks.width) if filters.max_rate else (0, 0)
+        self._spent = np.zeros(blocks, np.uint64)
+        limit = (filters.interval_q8, filters.bucket_q8, filters.block_shift) if filters.max_rate else (0, 0, 0)
+        self._limit = np.array(limit, np.uint64)
         self._settings = np.array(
             [
                 *(camera.width, camera.height, filters.cell_shift, filters.tick_shift),
@@ -51,12 +58,15 @@ class EventFilter:
         """Start a new recording: no cell has fired, any time may come first."""
         self._fired.fill(False)
         self._clock.fill(0)
+        self._limiter[_BACKLOG:] = 0
+        self._spent.fill(0)
 
     def classify(self, events: Events) -> Results:
         """int16 (n,): PASSED for events that reach the network, else FILTERED, OUTSIDE or BACKWARDS."""
         codes = np.empty(len(events), RESULT_DTYPE)
         t_us, x, y = (np.ascontiguousarray(events[name]) for name in ("t_us", "x", "y"))
-        _classify(t_us, x, y, codes, self._hot, self._fired, self._fired_us, self._clock, self._settings)
+        times = (self._fired, self._fired_us, self._clock, self._settings)
+        _classify(t_us, x, y, codes, self._hot, *times, self._limiter, self._spent, self._limit)
         for code in self.counts:
             self.counts[code] += int(np.count_nonzero(codes == code))
         return codes
@@ -70,6 +80,10 @@ class EventFilter:
             "filtered": self.counts[FILTERED],
             "seen": self._clock[_SEEN],
             "seen_us": self._clock[_LAST],
+            "limited": self._limiter[_LIMITED],
+            "backlog": self._limiter[_BACKLOG],
+            "age": self._limiter[_AGE],
+            "spent": self._spent,
             "ticks_left": np.where(self._fired & (age < span), span - age, np.uint64(0)),
         }
 
@@ -85,6 +99,9 @@ def _classify(
     fired_us: npt.NDArray[np.uint64],
     clock: npt.NDArray[np.uint64],
     settings: npt.NDArray[np.uint64],
+    limiter: npt.NDArray[np.uint64],
+    spent: npt.NDArray[np.uint64],
+    limit: npt.NDArray[np.uint64],
 ) -> None:
     width, height = settings[_WIDTH], settings[_HEIGHT]
     cell, shift = int(settings[_CELL]), settings[_TICK]
@@ -97,6 +114,8 @@ def _classify(
         if clock[_SEEN] > 0 and t_us[i] < clock[_LAST]:
             codes[i] = BACKWARDS
             continue
+        if limit[_INTERVAL] > 0:
+            _earn(t_us[i] - clock[_LAST], limiter, spent, limit)
         clock[_SEEN] = 1
         clock[_LAST] = t_us[i]
         codes[i] = FILTERED
@@ -111,7 +130,48 @@ def _classify(
             fired_us[row, column] = t_us[i]
             if background > 0 and not _supported(fired, fired_us, column, row, now, shift, background):
                 continue
+        if limit[_INTERVAL] > 0 and not _spend(int(x[i]), int(y[i]), limiter, spent, limit):
+            continue
         codes[i] = PASSED
+
+
+@jit()
+def _earn(
+    elapsed_us: np.uint64,
+    limiter: npt.NDArray[np.uint64],
+    spent: npt.NDArray[np.uint64],
+    limit: npt.NDArray[np.uint64],
+) -> None:
+    """Time that has gone by fills the bucket, and ends the period in which blocks have spent."""
+    bucket = limit[_BUCKET]
+    elapsed = elapsed_us * np.uint64(256) if elapsed_us < bucket else np.uint64(2) * bucket
+    limiter[_BACKLOG] -= min(limiter[_BACKLOG], elapsed)
+    limiter[_AGE] = min(limiter[_AGE] + elapsed, np.uint64(2) * bucket)
+    if limiter[_AGE] >= bucket:
+        whole = limiter[_AGE] >= np.uint64(2) * bucket
+        for row in range(spent.shape[0]):
+            for column in range(spent.shape[1]):
+                spent[row, column] = np.uint64(0) if whole else spent[row, column] // np.uint64(2)
+        limiter[_AGE] = 0
+
+
+@jit()
+def _spend(
+    x: int,
+    y: int,
+    limiter: npt.NDArray[np.uint64],
+    spent: npt.NDArray[np.uint64],
+    limit: npt.NDArray[np.uint64],
+) -> bool:
+    """Whether an event may pass, which then takes its share."""
+    row, column = y >> int(limit[_BLOCK]), x >> int(limit[_BLOCK])
+    interval = limit[_INTERVAL]
+    if limiter[_BACKLOG] + interval + spent[row, column] * interval // np.uint64(4) > limit[_BUCKET]:
+        limiter[_LIMITED] += np.uint64(1)
+        return False
+    limiter[_BACKLOG] += interval
+    spent[row, column] += np.uint64(1)
+    return True
 
 
 @jit()

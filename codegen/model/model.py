@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -63,13 +63,41 @@ class Shape:
         return replace(self, params=replace(self.params, **params))
 
     def emitted(self, options: Options) -> Shape:
-        """The same without the readout or the filters, if `options` leave them out of the library."""
+        """The same with what `options` leave of readout and filters in the library."""
         return replace(
             self,
             lower=self.lower.emitted(options.below) if self.lower else None,
             readout=self.readout if options.readout else None,
-            filters=self.filters if options.filters else None,
+            filters=emitted_filters(self, options),
         )
+
+
+class FilteredLayer(Protocol):
+    """A layer as far as filters may stand before it."""
+
+    @property
+    def sensor(self) -> Sensor:
+        """What the layer sees."""
+
+    @property
+    def filters(self) -> Filters | None:
+        """What stands before it."""
+
+    @property
+    def lower(self) -> object | None:
+        """The layer below."""
+
+
+def emitted_filters(layer: FilteredLayer, options: Options) -> Filters | None:
+    """The filters that an emission of `layer` has: its own, with the limiter that `options` put in.
+
+    None for an upper layer. Raises FeastError for a rate that is out of range.
+    """
+    if layer.lower is not None or not options.filters:
+        return None
+    if options.max_rate is None:
+        return layer.filters
+    return (layer.filters or Filters(layer.sensor)).limited(options.max_rate)
 
 
 MOST_SOURCE: Final = 1000
@@ -146,8 +174,13 @@ class Model:
     @property
     def unfiltered(self) -> Model:
         """The same network for events that come filtered, in its own pixels; its id is another."""
-        lower = None if self.lower is None else replace(self.lower, filters=None)
-        return replace(self, lower=lower, filters=None)
+        return self.behind(None)
+
+    def behind(self, filters: Filters | None) -> Model:
+        """The same network behind `filters` in place of its own."""
+        if self.lower is None:
+            return replace(self, filters=filters)
+        return replace(self, lower=self.lower.behind(filters))
 
     @property
     def model_id(self) -> str:
@@ -199,7 +232,7 @@ def header_text(model: Model) -> str:
     if model.readout is not None:
         header["readout"] = {"grid": model.readout.grid, "labels": model.readout.labels}
     if model.input_filters is not None:
-        header["filters"] = asdict(model.input_filters)
+        header["filters"] = model.input_filters.stored
     return json.dumps(header, sort_keys=True, allow_nan=False)
 
 

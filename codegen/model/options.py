@@ -29,8 +29,8 @@ _TYPES: Final = re.compile(
     r"fenv|fexcept|imaxdiv|mbstate|wctrans|wctype|nullptr"
 )
 """NAME_t is a type of C or POSIX."""
-_LATER: Final = ("input",)
-"""Options whose default leaves no trace: a library without them is the one that was emitted before they existed."""
+_LATER: Final = ("input", "max_rate")
+"""Options whose default leaves no trace: without them a library is what it was before they existed."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,9 @@ class Options:
     input: tuple[Input, ...] = ()
     """Decoders of a camera's words beside the network, in the order of INPUTS, each once."""
 
+    max_rate: int | None = None
+    """A limiter of this many events per second in place of the model's; 0: none."""
+
     def check(self) -> None:
         """Raise FeastError for options that exclude each other or that C does not allow."""
         if not _PREFIX.fullmatch(self.prefix):
@@ -66,12 +69,15 @@ class Options:
             )
         if self.learning and self.weights == "int8":
             raise FeastError("weights int8: learning needs weights int16")
+        if self.max_rate is not None and not self.filters:
+            raise FeastError("max-rate: without the model's filters (--no-filters) there is no limiter either")
         if self.input != tuple(each for each in INPUTS if each in self.input):
-            raise FeastError(f"input {','.join(self.input)}: expected some of {','.join(INPUTS)}, in this order")
+            got, wanted = ",".join(self.input), ",".join(INPUTS)
+            raise FeastError(f"input {got}: expected some of {wanted}, in this order")
 
     @property
     def content(self) -> dict[str, object]:
-        """All options by name, as they tell libraries apart; those that came later are there if they are used."""
+        """All options by name, as they tell libraries apart, without those that leave no trace."""
         content = asdict(self)
         for name in _LATER:
             if content[name] == getattr(type(self)(), name):
@@ -81,7 +87,7 @@ class Options:
     @property
     def below(self) -> Options:
         """Options of the lower of two layers: frozen, the nearest wins (the numerics page section 12)."""
-        return Options(weights=self.weights, readout=False, filters=self.filters)
+        return Options(weights=self.weights, readout=False, filters=self.filters, max_rate=self.max_rate)
 
     @property
     def flags(self) -> str:
@@ -94,7 +100,7 @@ class Options:
         for field in fields(self):
             value = getattr(self, field.name)
             if value != field.default:
-                name = f"no-{field.name}" if value is False else field.name
+                name = f"no-{field.name}" if value is False else field.name.replace("_", "-")
                 value = ",".join(value) if isinstance(value, tuple) else value
                 words.append(f"--{name}" if isinstance(value, bool) else f"--{name} {value}")
         return " ".join(words)

@@ -52,6 +52,8 @@ class FiltersSchema(_Strict):
     background_us: int
     cell_shift: int
     downsample_shift: int
+    max_rate: int = 0
+    burst: int = 0
 
 
 class TrainingSchema(_Strict):

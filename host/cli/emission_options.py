@@ -53,6 +53,17 @@ class EmissionOptions:
         ),
     ] = False
 
+    max_rate: Annotated[
+        int | None,
+        typer.Option(
+            "--max-rate",
+            metavar="EVENTS/S",
+            min=0,
+            show_default=False,
+            help="Leave out events beyond this rate, in place of the model's own limiter; 0 for none. [the model's]",
+        ),
+    ] = None
+
     def options(self, model: Model) -> Options:
         """The options for `model`.
 
@@ -66,6 +77,7 @@ class EmissionOptions:
             weights=self.weights,
             readout=self.readout is not False,
             filters=not self.no_filters,
+            max_rate=self.max_rate,
         )
         options.check()
         return options
@@ -115,7 +127,7 @@ class EmitOptions(EmissionOptions):
     ] = None
 
     def options(self, model: Model) -> Options:
-        """As of `EmissionOptions`; raises FeastError for an unknown decoder or a prefix that C does not allow."""
+        """As of `EmissionOptions`; raises FeastError for an unknown decoder or a bad prefix, too."""
         options = replace(
             EmissionOptions.options(self, model),
             prefix=self.prefix,

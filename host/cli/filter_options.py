@@ -69,6 +69,25 @@ class FilterOptions:
         ),
     ] = 1
 
+    max_rate: Annotated[
+        int,
+        typer.Option(
+            "--max-rate",
+            metavar="EVENTS/S",
+            min=0,
+            help="Leave out events beyond this rate, fairly over the sensor (0 = off).",
+        ),
+    ] = 0
+    burst: Annotated[
+        int,
+        typer.Option(
+            "--burst",
+            metavar="EVENTS",
+            min=0,
+            help="Events that --max-rate lets pass at once (0 = 256, or 10 ms of the rate).",
+        ),
+    ] = 0
+
     @property
     def given(self) -> bool:
         """Whether any option is given."""
@@ -88,6 +107,8 @@ class FilterOptions:
             background_us=self.background_activity_us,
             cell_shift=_shift("--filter-cells", self.filter_cells),
             downsample_shift=_shift("--downsample", self.downsample),
+            max_rate=self.max_rate,
+            burst=self.burst,
         )
 
     def for_source(self, source: Source) -> Filters | None:

@@ -20,7 +20,7 @@ class StageCount:
     """One filter, behind those before it."""
 
     name: str
-    """``hot pixels``, ``refractory`` or ``background``."""
+    """``hot pixels``, ``refractory``, ``background`` or ``limiter``."""
     passed: int
     """Events left behind it."""
 
@@ -51,6 +51,7 @@ def partial_filters(filters: Filters) -> list[tuple[str, Filters]]:
         "hot pixels": {"hot_pixels": filters.hot_pixels},
         "refractory": {"refractory_us": filters.refractory_us},
         "background": {"background_us": filters.background_us},
+        "limiter": {"max_rate": filters.max_rate, "burst": filters.burst},
     }
     chain = []
     settings: dict[str, Any] = {}

@@ -85,7 +85,7 @@ class EdvsDecoder:
 
 
 def are_pixel_events(rows: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
-    """Which rows, uint16 (n, 6), are events of a pixel, not triggers or malformed (docs/reference/input.md)."""
+    """Which rows, uint16 (n, 6), are events of a pixel (docs/reference/input.md)."""
     return (rows[:, 0] <= 1) & (rows[:, 2] <= 999) & (rows[:, 3] <= 999)
 
 

@@ -45,6 +45,10 @@ CHAINS = [
     Filters(CAMERA, refractory_us=1000, background_us=1_000_000, cell_shift=2),
     Filters(CAMERA, ((5, 5),), background_us=10_000_000, downsample_shift=2),
     ALL,
+    Filters(CAMERA, max_rate=20_000, burst=30),
+    replace(ALL, max_rate=3000, burst=7),
+    Filters(CAMERA, max_rate=1, burst=5),
+    Filters(CAMERA, max_rate=1_000_000, burst=16_000),
 ]
 SETTINGS = [
     (Options(), {"polarity": "separate", "border": "skip"}),
@@ -53,8 +57,49 @@ SETTINGS = [
 ]
 
 
-def plain_rule(filters: Filters, events: Events) -> tuple[list[int], list[int]]:
-    """Section 12 in plain Python integers: results, 0 where an event passes, and ticks left of each cell."""
+class PlainLimiter:
+    """The limiter of section 14 in plain Python integers."""
+
+    def __init__(self, filters: Filters) -> None:
+        self.interval = 4 * ((64_000_000 + filters.max_rate // 2) // filters.max_rate)
+        self.bucket = filters.burst * self.interval
+        self.side = 1
+        camera = filters.camera
+        while -(-camera.width // self.side) * -(-camera.height // self.side) > 64:
+            self.side *= 2
+        self.columns, self.rows = -(-camera.width // self.side), -(-camera.height // self.side)
+        self.backlog = self.age = self.last = self.limited = 0
+        self.spent = [0] * (self.columns * self.rows)
+
+    def seen(self, t: int) -> None:
+        d, self.last = 256 * (t - self.last), t
+        self.backlog = max(0, self.backlog - d)
+        self.age = min(self.age + d, 2 * self.bucket)
+        if self.age >= self.bucket:
+            over = self.age == 2 * self.bucket
+            self.spent = [0 if over else spent // 2 for spent in self.spent]
+            self.age = 0
+
+    def passes(self, x: int, y: int) -> bool:
+        block = y // self.side * self.columns + x // self.side
+        total = self.backlog + self.interval + self.spent[block] * (self.interval // 4)
+        assert total < 2**32 and self.spent[block] < 2**16
+        if total > self.bucket:
+            self.limited += 1
+            return False
+        self.backlog += self.interval
+        self.spent[block] += 1
+        return True
+
+    def values(self) -> dict[str, list[int]]:
+        names = {"limited": [self.limited], "backlog": [self.backlog], "age": [self.age]}
+        return names | {"spent": self.spent}
+
+
+def plain_rule(filters: Filters, events: Events) -> tuple[list[int], list[int], dict[str, list[int]]]:
+    """Section 14 in plain Python integers: results, 0 where an event passes, ticks left of each cell, and what
+    the limiter holds."""
+    limiter = PlainLimiter(filters) if filters.max_rate else None
     shift, cell = filters.tick_shift, filters.cell_shift
     last: dict[tuple[int, int], int] = {}
     results, seen = [], None
@@ -72,6 +117,8 @@ def plain_rule(filters: Filters, events: Events) -> tuple[list[int], list[int]]:
             results.append(BACKWARDS)
             continue
         seen = t
+        if limiter:
+            limiter.seen(t)
         key = (x >> cell, y >> cell)
         if (x, y) in hot or since(key, t) < filters.refractory_ticks:
             results.append(FILTERED)
@@ -79,10 +126,14 @@ def plain_rule(filters: Filters, events: Events) -> tuple[list[int], list[int]]:
         last[key] = t
         around = [(key[0] + i, key[1] + j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
         supported = any(since(each, t) < filters.background_ticks for each in around)
-        results.append(FILTERED if filters.background_us and not supported else PASSED)
+        if filters.background_us and not supported:
+            results.append(FILTERED)
+        else:
+            results.append(PASSED if not limiter or limiter.passes(x, y) else FILTERED)
     cells = [(x, y) for y in range(filters.cells.height) for x in range(filters.cells.width)]
     left = [max(0, filters.span_ticks - since(each, seen or 0)) for each in cells]
-    return results, [int(each) for each in left] if filters.keeps_times else []
+    ticks = [int(each) for each in left] if filters.keeps_times else []
+    return results, ticks, limiter.values() if limiter else {}
 
 
 @settings(max_examples=200, deadline=None)
@@ -92,12 +143,14 @@ def test_rule_in_any_chunking(data: st.DataObject, cuts: list[int]) -> None:
     events = data.draw(event_streams(CAMERA))
     chain = EventFilter(filters)
     codes = np.concatenate([chain.classify(part) for part in np.split(events, sorted(cuts))])
-    expected, left = plain_rule(filters, events)
+    expected, left, limiter = plain_rule(filters, events)
     assert codes.tolist() == expected
     assert np.ravel(chain.values()["ticks_left"]).tolist() == left
+    assert {name: np.ravel(chain.values()[name]).tolist() for name in limiter} == limiter
     assert chain.values()["filtered"] == chain.counts[FILTERED] == expected.count(FILTERED)
     chain.reset()
-    assert not any(np.any(chain.values()[name]) for name in ("seen", "seen_us", "ticks_left"))
+    forgotten = ("seen", "seen_us", "ticks_left", "backlog", "age", "spent")
+    assert not any(np.any(chain.values()[name]) for name in forgotten)
 
 
 @cache
@@ -127,7 +180,8 @@ def test_emitted_c_filters_as_the_twin_does(chain: int) -> None:
     signals = native.signals()
     counted = sum(signals[name] for name in ("hits", "misses", "border", "filtered"))
     assert counted == 6000
-    assert (signals["filtered"] > 0) == (CHAINS[chain].downsample_shift != 1 or CHAINS[chain] == ALL)
+    leaves_all = CHAINS[chain] in (Filters(CAMERA, downsample_shift=1), CHAINS[-1])
+    assert (signals["filtered"] > 0) != leaves_all
 
 
 @settings(max_examples=150, deadline=None)

@@ -61,7 +61,11 @@ STEP_NETWORKS: Final[dict[str, tuple[Model, Options]]] = {
 }
 STEP_KERNELS: Final[tuple[Kernel, Kernel]] = ("small", "dsp")
 LINK_DEFINES: Final = ("-DLINK_PERSIST_BYTES=512u", "-DLINK_RESULT_WINDOW=16u", "-DLINK_RESULTS_PER_FRAME=8u")
-PARTS: Final[dict[str, set[str]]] = {"framing": {"framing.c"}, "input": set(), "persist": {"framing.c", "persist.c"}}
+PARTS: Final[dict[str, set[str]]] = {
+    "framing": {"framing.c"},
+    "input": set(),
+    "persist": {"framing.c", "persist.c"},
+}
 """Files of the firmware that a target is made of; all but main.c if it is not named here."""
 TARGETS: Final = ("framing", "input", "link", "persist", *(f"step-{name}" for name in STEP_NETWORKS))
 

@@ -142,6 +142,14 @@ def models(draw: st.DrawFn) -> Model:
 
 
 @st.composite
+def some_limiter(draw: st.DrawFn) -> dict[str, int]:
+    """No limiter, or one of any rate and burst."""
+    rate = draw(st.one_of(st.just(0), st.sampled_from([1, 100, 5000, 1_000_000]), st.integers(1, 1_000_000)))
+    burst = st.one_of(st.integers(1, 20), st.integers(1, 16_000), st.just(16_000))
+    return {"max_rate": rate, "burst": min(draw(burst), 5 * rate)} if rate else {}
+
+
+@st.composite
 def some_filters(draw: st.DrawFn, camera: Sensor) -> Filters:
     """Filters of every kind: short and long times, ticks of one and of many microseconds, large cells."""
     longest = draw(st.sampled_from([50, 5000, 32_768, 32_769, 200_000, 10_000_000]))
@@ -156,6 +164,7 @@ def some_filters(draw: st.DrawFn, camera: Sensor) -> Filters:
         background_us=background_us,
         cell_shift=draw(st.integers(0, 2)) if refractory_us or background_us else 0,
         downsample_shift=draw(st.integers(0, 2)),
+        **draw(some_limiter()),
     )
     return made or Filters(camera, refractory_us=longest)
 

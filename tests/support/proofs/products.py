@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import fields
-from typing import Final, get_args, get_type_hints
+from typing import Final
 
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.fixed_point.quantise import quantise, stored_weights
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import Model, Sensor
-from feast_codegen.codegen.model.options import Options
+from feast_codegen.codegen.model.options import Options, every_combination
 from tests.support.networks import behind, make_model, make_stack, with_readout
 
 SENSOR: Final = Sensor(13, 9)
@@ -21,9 +19,7 @@ def all_options() -> list[Options]:
 
     Without filters the code is that of a network that has none.
     """
-    hints = get_type_hints(Options)
-    domains = [(False, True) if hints[f.name] is bool else get_args(hints[f.name]) for f in fields(Options)]
-    return [options for values in itertools.product(*domains) if _allowed(options := Options(*values))]
+    return [options for options in every_combination() if _allowed(options)]
 
 
 def networks(radius: int = 2, features: int = 5) -> dict[str, Model]:
