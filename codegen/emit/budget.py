@@ -122,8 +122,8 @@ def filter_members(filters: Filters) -> tuple[Member, ...]:
     cells = filters.cells
     rows = Member("row_tick", "uint64_t", cells.height, "tick each row of stamps counts from")
     limiter = (
-        Member("limited", "uint32_t", 0, "events the limiter refused, of those filtered"),
-        Member("backlog", "uint32_t", 0, "taken and not earned yet, 1/256 us"),
+        Member("limited", "uint32_t", 0, "events the limiter refused"),
+        Member("taken", "uint32_t", 0, "by events that passed, since the period began, 1/256 us"),
         Member("age", "uint32_t", 0, "of the period, 1/256 us"),
     )
     spent = Member("spent", "uint16_t", filters.blocks.width * filters.blocks.height, "by each block lately")
@@ -131,7 +131,9 @@ def filter_members(filters: Filters) -> tuple[Member, ...]:
     return (
         Member("seen_us", "uint64_t", 0, "time of the last event seen, filtered or not"),
         *((rows,) if filters.keeps_times else ()),
-        Member("filtered", "uint32_t", 0, "events the filters left out"),
+        Member(
+            "filtered", "uint32_t", 0, f"events the {'other ' if filters.max_rate else ''}filters left out"
+        ),
         *(limiter if filters.max_rate else ()),
         Member("seen", "bool", 0, "an event was seen since the reset"),
         *((spent,) if filters.max_rate else ()),

@@ -254,6 +254,11 @@ class FilterPlan:
     config: str = "filter/config.h.j2"
 
     @property
+    def steps(self) -> bool:
+        """There is more than the limiter: a step before it."""
+        return not self.filters.max_rate or self.filters.keeps_times or bool(self.filters.hot_pixels)
+
+    @property
     def templates(self) -> dict[str, str]:
         """Template of each of its files."""
         names = {"src/feast_NAME.c": "filter.c", "src/feast_NAME.h": "filter.h"}

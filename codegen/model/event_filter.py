@@ -44,8 +44,9 @@ class EventFilter:
         self._limiter = np.zeros(3, np.uint64)
         blocks = (filters.blocks.height, filters.blocks.width) if filters.max_rate else (0, 0)
         self._spent = np.zeros(blocks, np.uint64)
-        limit = (filters.interval_q8, filters.bucket_q8, filters.block_shift) if filters.max_rate else (0, 0, 0)
-        self._limit = np.array(limit, np.uint64)
+        self._limit = np.zeros(3, np.uint64)
+        if filters.max_rate:
+            self._limit[:] = filters.interval_q8, filters.bucket_q8, filters.block_shift
         self._settings = np.array(
             [
                 *(camera.width, camera.height, filters.cell_shift, filters.tick_shift),
@@ -115,7 +116,8 @@ def _classify(
             codes[i] = BACKWARDS
             continue
         if limit[_INTERVAL] > 0:
-            _earn(t_us[i] - clock[_LAST], limiter, spent, limit)
+            elapsed_us = t_us[i] - clock[_LAST] if clock[_SEEN] > 0 else np.uint64(0)
+            _earn(elapsed_us, limiter, spent, limit)
         clock[_SEEN] = 1
         clock[_LAST] = t_us[i]
         codes[i] = FILTERED

@@ -70,7 +70,7 @@ class Options:
         if self.learning and self.weights == "int8":
             raise FeastError("weights int8: learning needs weights int16")
         if self.max_rate is not None and not self.filters:
-            raise FeastError("max-rate: without the model's filters (--no-filters) there is no limiter either")
+            raise FeastError("max-rate: without the filters (--no-filters) there is no limiter either")
         if self.input != tuple(each for each in INPUTS if each in self.input):
             got, wanted = ",".join(self.input), ",".join(INPUTS)
             raise FeastError(f"input {got}: expected some of {wanted}, in this order")

@@ -2,24 +2,23 @@
  *
  *     codegen build --board NAME MODEL --driver examples/camera
  *
- * The camera's interrupt reads an event and stores it in a ring; the main loop takes it from there. What stands in
- * for the camera here is a vertical bar that moves to the right, and an interrupt that the program raises itself. */
+ * The camera's interrupt reads an event and puts it into a queue; the main loop takes it from there. When the loop falls
+ * behind, the queue drops the oldest events and counts them. What stands in for the camera here is a vertical bar that moves to the right, and an interrupt that the program raises itself. */
 #include "driver.h"
+#include "event_queue.h"
 
 #define CAMERA_IRQ 5u /* of the port or DMA channel the camera is on */
 #define NVIC_ISER 0xE000E100u
 #define NVIC_ISPR 0xE000E200u
-#define RING_EVENTS 64u /* a power of two */
+#define QUEUE_EVENTS 64u /* a power of two */
 #define STEP_US 500u
 
 void camera_output(const feast_event_t *event, int16_t result);
 
 typedef struct {
-    feast_event_t ring[RING_EVENTS];
-    volatile uint32_t stored;  /* written by the interrupt, counts freely */
-    volatile uint32_t taken;   /* written by the main loop */
-    volatile uint32_t dropped; /* the ring was full */
-    uint16_t x, y;             /* where the stand-in is */
+    feast_event_t room[QUEUE_EVENTS];
+    event_queue_t queue;
+    uint16_t x, y; /* where the stand-in is */
 } camera_t;
 
 static camera_t camera;
@@ -49,23 +48,16 @@ void driver_interrupt(uint32_t number)
         return;
     }
     const feast_event_t event = read_camera();
-    if (camera.stored - camera.taken == RING_EVENTS) {
-        camera.dropped = camera.dropped + 1u;
-        return;
-    }
-    camera.ring[camera.stored % RING_EVENTS] = event;
-    camera.stored = camera.stored + 1u;
+    (void)event_queue_put(&camera.queue, &event); /* event_queue_dropped counts */
 }
 
 static bool next(void *context, feast_event_t *event)
 {
     camera_t *self = context;
-    if (self->stored == self->taken) {
+    if (!event_queue_take(&self->queue, event)) {
         write_register(NVIC_ISPR, 1u << CAMERA_IRQ); /* the stand-in: a real camera raises its own interrupt */
         return false;
     }
-    *event = self->ring[self->taken % RING_EVENTS];
-    self->taken = self->taken + 1u;
     return true;
 }
 
@@ -86,6 +78,7 @@ const driver_t *driver_setup(feast_t *feast)
 {
     static const driver_t driver = {.next = next, .result = result, .context = &camera};
     (void)feast;
+    (void)event_queue_init(&camera.queue, camera.room, QUEUE_EVENTS, EVENT_QUEUE_DROP_OLDEST);
     write_register(NVIC_ISER, 1u << CAMERA_IRQ);
     return &driver;
 }

@@ -60,7 +60,7 @@ class EmissionOptions:
             metavar="EVENTS/S",
             min=0,
             show_default=False,
-            help="Leave out events beyond this rate, in place of the model's own limiter; 0 for none. [the model's]",
+            help="Leave out events beyond this rate, 0 for none. [what the model has]",
         ),
     ] = None
 

@@ -45,6 +45,10 @@ VARIANTS = {
         behind(Filters(Sensor(15, 12), ((3, 1), (14, 11)), 100, 2000, 1, 1), **SMALL),
         Options(),
     ),
+    "limiter": (
+        behind(Filters(Sensor(15, 12), ((3, 1),), refractory_us=100, max_rate=5000, burst=64), **SMALL),
+        Options(),
+    ),
     "input": (make_model(Sensor(8, 6), **SMALL), Options(input=INPUTS)),
 }
 

@@ -68,11 +68,12 @@ class PlainLimiter:
         while -(-camera.width // self.side) * -(-camera.height // self.side) > 64:
             self.side *= 2
         self.columns, self.rows = -(-camera.width // self.side), -(-camera.height // self.side)
-        self.backlog = self.age = self.last = self.limited = 0
+        self.backlog = self.age = self.limited = 0
+        self.last: int | None = None
         self.spent = [0] * (self.columns * self.rows)
 
     def seen(self, t: int) -> None:
-        d, self.last = 256 * (t - self.last), t
+        d, self.last = 0 if self.last is None else 256 * (t - self.last), t
         self.backlog = max(0, self.backlog - d)
         self.age = min(self.age + d, 2 * self.bucket)
         if self.age >= self.bucket:
@@ -97,8 +98,7 @@ class PlainLimiter:
 
 
 def plain_rule(filters: Filters, events: Events) -> tuple[list[int], list[int], dict[str, list[int]]]:
-    """Section 14 in plain Python integers: results, 0 where an event passes, ticks left of each cell, and what
-    the limiter holds."""
+    """Section 14 in plain Python integers: results (0: passes), ticks left of each cell, limiter."""
     limiter = PlainLimiter(filters) if filters.max_rate else None
     shift, cell = filters.tick_shift, filters.cell_shift
     last: dict[tuple[int, int], int] = {}

@@ -164,9 +164,7 @@ def host_rows(rows: np.ndarray[Any, Any]) -> tuple[Events, int]:
 CUTS = st.lists(st.integers(0, 10_000), max_size=6)
 HIGHS = st.one_of(st.integers(0, 2**28 - 1), st.sampled_from([0, 1, 2**27 - 1, 2**27, 2**27 + 1, 2**28 - 1]))
 WORDS = st.lists(
-    st.one_of(
-        st.integers(0, 2**29 - 1), HIGHS.map(lambda high: 8 << 28 | high), st.integers(0, 2**32 - 1)
-    ),
+    st.one_of(st.integers(0, 2**29 - 1), HIGHS.map(lambda high: 8 << 28 | high), st.integers(0, 2**32 - 1)),
     max_size=60,
 )
 EDGES = [0, 1, 2**15 - 1, 2**15, 2**15 + 1, 2**16 - 1]
@@ -213,9 +211,7 @@ def test_an_unknown_format_of_edvs_is_said_and_taken_as_e2(stamp_bytes: int) -> 
 
 def test_a_row_by_hand() -> None:
     """Seconds that wrap; a trigger between them says nothing about the time."""
-    rows = np.array(
-        [[1, 65_535, 999, 999, 319, 0], [4, 3, 0, 0, 0, 0], [0, 0, 0, 1, 0, 319]], "<u2"
-    )
+    rows = np.array([[1, 65_535, 999, 999, 319, 0], [4, 3, 0, 0, 0, 0], [0, 0, 0, 1, 0, 319]], "<u2")
     decoder = Decoder(ROWS)
     events = decoder.feed(rows.tobytes())
     assert events["t_us"].tolist() == [65_535_999_999, 65_536_000_001]

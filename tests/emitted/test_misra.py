@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cppcheck") is None, reason="cppche
 
 def test_every_required_rule_holds_or_is_commented(tmp_path: Path) -> None:
     """The richest libraries; the whole product is a longer check."""
-    for name, network in (("layers", NETWORKS["layers"]), ("filtered", NETWORKS["filtered"])):
+    for name, network in ((name, NETWORKS[name]) for name in ("layers", "filtered", "limited")):
         options = replace(LEARNING, input=INPUTS if name == "layers" else ())
         assert misra.findings(emitted(network, options, "vector"), tmp_path / name) == set()
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,8 @@ def eva_leaves(model: Model, options: Options, folder: Path) -> set[tuple[str, s
         expected = LAYERS if model.lower.params.polarity != "signed" else LAYERS | {"feast_layer1_halved": 0}
     elif model.params.polarity != "signed":
         expected = expected | UNSIGNED
-    if model.filters and not (model.filters.keeps_times or model.filters.hot_pixels):
+    filters = model.filters
+    if filters and not (filters.keeps_times or filters.hot_pixels or filters.max_rate):
         expected = expected | NONE_LEFT_OUT
     assert verdict.unreached == {name: count for name, count in expected.items() if count}
     uncalled = {name for name in verdict.uncalled if not PACKED.match(name)}
@@ -170,11 +172,13 @@ def test_eva_leaves_only_the_argued_alarms_in_learning_code(border: str, tmp_pat
         (Filters(CAMERA, background_us=5000), Options(), "merged", set()),
         (Filters(CAMERA, downsample_shift=1), Options(), "merged", set()),
         (LONG_FILTERS, Options(), "signed", set()),
+        (Filters(CAMERA, max_rate=5000, burst=20), Options(), "merged", set()),
+        (replace(ALL_FILTERS, max_rate=500, burst=20), THRESHOLD, "separate", set()),
         (ALL_FILTERS, THRESHOLD, "separate", set()),
         (ALL_FILTERS, LEARNING, "separate", LEARNING_ALARMS),
         (LONG_FILTERS, LEARNING, "merged", LEARNING_ALARMS),
     ],
-    ids=["hot", "refractory", "background", "downsample", "long", "all", "all learning", "long learning"],
+    ids=str,
 )
 def test_eva_leaves_no_alarm_in_filters(
     filters: Filters, options: Options, polarity: str, alarms: set[tuple[str, str]], tmp_path: Path

@@ -35,7 +35,7 @@ Files = dict[str, str]
 
 SENSOR: Final = Sensor(6, 5)
 FILTERS: Final = Filters(
-    Sensor(12, 10), ((1, 1),), refractory_us=50, background_us=500, cell_shift=1, downsample_shift=1
+    Sensor(12, 10), ((1, 1),), 50, background_us=500, cell_shift=1, downsample_shift=1, max_rate=500, burst=4
 )
 
 

@@ -64,7 +64,8 @@ def with_link(board: Board, library: dict[str, str], folder: Path) -> Build:
 
 def with_driver(board: Board, library: dict[str, str], folder: Path) -> Build:
     """The same with a driver of the user's own, but without that driver."""
-    sources = _runtime(*manifest(board)["feast"]["sources"], "identity.c", "driver/main.c")
+    own = ("identity.c", "driver/event_queue.c", "driver/main.c")
+    sources = _runtime(*manifest(board)["feast"]["sources"], *own)
     return _build(board, library, folder, sources, ["-DFEAST_DRIVER", f"-I{RUNTIME / 'driver'}"])
 
 

@@ -32,6 +32,7 @@ def networks(radius: int = 2, features: int = 5) -> dict[str, Model]:
         "signed": make_model(SENSOR, threshold=0.1, polarity="signed", border="skip", **size),
         "merged": make_model(SENSOR, polarity="merged", border="skip", **size),
         "filtered": with_readout(behind(Filters(SENSOR, ((0, 0), (5, 2), (7, 3)), 300, 5000, 1, 1), **size)),
+        "limited": behind(Filters(SENSOR, max_rate=5000, burst=20), **size),
         "layers": with_readout(make_stack(lower, border="zero", **size)),
     }
 

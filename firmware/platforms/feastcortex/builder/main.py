@@ -122,7 +122,7 @@ env.Replace(LDSCRIPT_PATH=str(runtime_dir / "link.ld"))
 driver = os.environ.get("FEAST_DRIVER") or env.GetProjectOption("custom_driver", "")
 if driver:
     driver_dir = Path(driver).resolve()
-    sources = [*board["sources"], "driver/main.c"]
+    sources = [*board["sources"], "driver/event_queue.c", "driver/main.c"]
     env.Append(
         CPPDEFINES=["FEAST_DRIVER"],
         CPPPATH=[str(runtime_dir / "driver"), str(driver_dir), str(library / "include")],

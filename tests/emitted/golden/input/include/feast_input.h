@@ -79,7 +79,7 @@ typedef struct {
     uint8_t event[FEAST_EDVS_BYTES_MAX];
 } feast_edvs_t;
 
-/* `stamp_bytes`: 2, 3 or 4, as the camera was told by !E2, !E3 or !E4. Any other number is taken as 2 and returns false. */
+/* `stamp_bytes`: 2, 3 or 4, for !E2, !E3 or !E4. Any other number is taken as 2 and returns false. */
 bool feast_edvs_init(feast_edvs_t *self, uint32_t stamp_bytes);
 
 /* Decodes `count` bytes. Returns how many events it wrote to `events`, which has room for FEAST_EDVS_EVENTS(count). */
