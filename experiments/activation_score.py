@@ -63,7 +63,7 @@ def main() -> None:
         model = train(source, params).model
         score = activation_score(source, model, jobs=chosen.jobs)
         vectors = feature_vectors(source, model, [pooling], jobs=chosen.jobs)
-        value = ridge_accuracy(vectors.values[0], vectors.labels, folds=5, seeds=(0,))
+        value = ridge_accuracy(vectors.values[0], vectors.labels, folds=5, seeds=(0,), groups=vectors.groups)
         rows.append((value, score.separation, score.spread, score.richness))
         print(
             f"| {params.features} | {params.radius} | {params.tau_us / 1000:g} | {params.polarity} | "

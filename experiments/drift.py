@@ -64,7 +64,7 @@ def main() -> None:
 def read(source: Source, model: object) -> float:
     """Ridge, ten folds."""
     vectors = feature_vectors(source, model, [POOLING])  # type: ignore[arg-type]
-    return ridge_accuracy(vectors.values[0], vectors.labels)
+    return ridge_accuracy(vectors.values[0], vectors.labels, groups=vectors.groups)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def measure(name: str, clean: Source, noisy: Source, filters: Filters | None, pr
     """One row. `clean` and `noisy` are the same recordings, without and with what is mixed in."""
     model = train(noisy, PARAMS, filters=filters).model
     vectors = feature_vectors(noisy, model, [POOLING])
-    score = ridge_accuracy(vectors.values[0], vectors.labels, folds=5, seeds=(0, 1, 2))
+    score = ridge_accuracy(vectors.values[0], vectors.labels, folds=5, seeds=(0, 1, 2), groups=vectors.groups)
     passed = np.zeros(2, np.int64)
     total = np.zeros(2, np.int64)
     for index in range(len(clean)):
@@ -182,7 +182,7 @@ def main() -> None:
     print(f"planted {len(truth)}, of these found {len(truth & set(found))}")
     bare = train(clean, PARAMS).model
     vectors = feature_vectors(clean, bare, [POOLING])
-    best = ridge_accuracy(vectors.values[0], vectors.labels, folds=5, seeds=(0, 1, 2))
+    best = ridge_accuracy(vectors.values[0], vectors.labels, folds=5, seeds=(0, 1, 2), groups=vectors.groups)
     print(f"without noise and filters: {100 * best:.1f} %\n")
     print(
         "| filters | own events left | noise left | accuracy | filters alone | filters and network |", end=""

@@ -43,7 +43,7 @@ def open_recordings(
     recordings: Recordings,
     *,
     sensor: SensorLike | None = None,
-    labels: Sequence[int | None] | None = None,
+    labels: Sequence[int | str | None] | None = None,
     unit: Unit | None = None,
     columns: Columns | None = None,
     skip_bad_events: bool = False,
@@ -55,7 +55,7 @@ def open_recordings(
     memory, each in a form that `events_from` takes or a pair of such a form and its label, as tonic's data
     sets give them.
     sensor: a Sensor, (width, height) or "WxH"; needed where the recordings do not carry it.
-    labels: a label for each recording in memory, a whole number from 0.
+    labels: a label for each recording in memory, all whole numbers from 0 or all names.
     unit, columns: of recordings in memory, as for `events_from`.
     skip_bad_events: leave out and count events outside the sensor or back in time, instead of refusing the
     file.

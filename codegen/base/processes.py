@@ -118,9 +118,28 @@ def interrupts_held() -> Iterator[None]:
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield
+        with _handler_held():
+            yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _handler_held() -> Iterator[None]:
+    """Call the handler of Ctrl-C after the block, also when a thread takes it that does not block it."""
+    handler = signal.getsignal(signal.SIGINT)
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or handler is None or handler == signal.SIG_IGN:
+        yield
+        return
+    held = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: held.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if held.is_set():
+            signal.raise_signal(signal.SIGINT)  # blocked here until the mask is as before
 
 
 _WATCH_S: Final = 0.2

@@ -19,6 +19,10 @@ class Sensor:
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
 
+    def holds(self, other: Sensor) -> bool:
+        """Whether a sensor of the size `other` is no larger in width and in height."""
+        return other.width <= self.width and other.height <= self.height
+
     @staticmethod
     def parse(text: str) -> Sensor:
         """Read ``"34x34"``. Raises FeastError unless both sides are 1 to 4096."""

@@ -35,9 +35,28 @@ def c_strings(values: Iterable[str], width: int = 108) -> str:
         { "one", "two", \\
         "three" }
     """
-    lines = _lines((f'"{value}"' for value in values), width - 4).split("\n")
+    lines = _lines((c_string(value) for value in values), width - 4).split("\n")
     lines[0] = lines[0].replace("    ", "    { ", 1)
     return " \\\n".join(lines) + " }"
+
+
+def c_string(text: str) -> str:
+    """A string literal of ASCII alone: UTF-8 in escapes, each ended by the end of a literal or the next one.
+
+    Question marks are escaped, or two of them could begin a trigraph.
+
+    >>> print(c_string('4" disc?'), c_string("caf\u00e9s"))
+    "4\\" disc\\?" "caf\\303\\251" "s"
+    """
+    literal, in_escape = "", False
+    for byte in text.encode():
+        is_ascii = 0x20 <= byte < 0x7F
+        if is_ascii and in_escape:
+            literal += '" "'
+        character = chr(byte)
+        literal += ("\\" if character in '"\\?' else "") + character if is_ascii else f"\\{byte:03o}"
+        in_escape = not is_ascii
+    return f'"{literal}"'
 
 
 def hex_bytes(digits: str) -> str:

@@ -6,17 +6,14 @@ templates ask the stages themselves. Refuses what does not fit a board.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.sensor import Sensor
-from feast_codegen.codegen.base.tool import VERSION
 from feast_codegen.codegen.boards.board import Board, Kernel
 from feast_codegen.codegen.emit.budget import (
     Budget,
@@ -29,6 +26,7 @@ from feast_codegen.codegen.emit.budget import (
     readout_members,
     row_stride,
 )
+from feast_codegen.codegen.emit.ids import Ids, make_ids
 from feast_codegen.codegen.emit.weight_layout import VECTOR, Layout, make_layout, pack_weights
 from feast_codegen.codegen.fixed_point.overflow_bounds import weight_energy
 from feast_codegen.codegen.fixed_point.quantise import (
@@ -37,7 +35,6 @@ from feast_codegen.codegen.fixed_point.quantise import (
     StoredWeights,
     effective_filters,
     effective_readout,
-    state_id,
     stored_weights,
 )
 from feast_codegen.codegen.fixed_point.state_layout import (
@@ -51,32 +48,13 @@ from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import norm_limit
 from feast_codegen.codegen.model.options import Options
 from feast_codegen.codegen.model.readout import QuantReadout, cells_along
-from feast_codegen.codegen.protocol import messages
 
-API_VERSION: Final = (1, 0, 0)
-"""Of the functions and macros in the emitted header."""
-NUMERICS_VERSION: Final = 2
-"""Goes up when docs/reference/numerics.md changes any result; part of the build id."""
 _KERNEL_TEMPLATES: Final[dict[Kernel, str]] = {
     "small": "kernel_pairs.h.j2",
     "portable": "kernel_pairs.h.j2",
     "dsp": "kernel_pairs.h.j2",
     "vector": "kernel_vector.h.j2",
 }
-
-
-@dataclass(frozen=True)
-class Ids:
-    """What tells one library from another."""
-
-    model: str
-    """64 hex digits: the model file's."""
-    build: str
-    """16 hex digits: what host and device must share to understand each other."""
-    state: int
-    """CRC-32 of the learned state it starts from."""
-    library: str
-    """16 hex digits over model, build, kernel, options and version: header and object code agree in it."""
 
 
 class Stage(Protocol):
@@ -165,34 +143,19 @@ class LayerPlan:
         return self.quant.params.channels > 1
 
     @property
-    def bank(self) -> str:
-        """C expression of the bank that `input` chooses."""
-        return "(input != 0u) ? (uint32_t)1 : (uint32_t)0" if self.quant.params.banks > 1 else "0"
-
-    @property
-    def channel(self) -> str:
-        """C expression of the channel, among FEAST_CHANNELS surfaces, that `input` names."""
-        return "input" if self.quant.lower is not None else "0u"
-
-    @property
-    def stored_value(self) -> str:
-        """C expression of what a pixel is given, from `value` and `input`."""
-        return "input != 0u ? value : (int16_t)-value" if self.signed_surface else "value"
+    def upper(self) -> bool:
+        """Its events are the winners of the layer below, not the camera's."""
+        return self.quant.lower is not None
 
     @property
     def uses_input(self) -> bool:
-        """Whether `input` plays a part."""
-        return self.quant.lower is not None or self.quant.params.polarity != "merged"
+        """Whether `input` plays a part: a feature of the layer below, or a polarity that counts."""
+        return self.upper or self.quant.params.polarity != "merged"
 
     @property
     def multiplications(self) -> int:
         """Multiply-accumulates of one event."""
         return self.quant.params.features * self.quant.params.dims
-
-    @property
-    def input_meaning(self) -> str:
-        """What `input` is to this layer."""
-        return "feature of the layer below" if self.quant.lower is not None else "polarity"
 
     @property
     def row_vectors(self) -> tuple[int, ...]:
@@ -370,9 +333,8 @@ def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: 
     models = ((quant.lower, options.below), (quant, options)) if quant.lower else ((quant, options),)
     filters = effective_filters(quant.lower or quant, options)
     readout = effective_readout(quant, options)
-    build = build_id(quant, options)
     return Plan(
-        ids=Ids(quant.model_id, build, state_id(quant, options), _library_id(quant, build, options, kernel)),
+        ids=make_ids(quant, options, kernel),
         board=name,
         options=options,
         layers=tuple(
@@ -392,37 +354,6 @@ def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: 
         state=state,
         budget=budget(quant.shape, options, kernel),
     )
-
-
-def build_id(quant: QuantModel, options: Options) -> str:
-    """16 hex digits over geometry, options, number formats and protocol: what host and device must share."""
-    params = quant.params
-    content: dict[str, Any] = {
-        "sensor": [quant.sensor.width, quant.sensor.height],
-        "geometry": [params.features, params.radius, params.polarity, params.border],
-        "formats": [NUMERICS_VERSION, quant.surface_bits, quant.octave_q8],
-        "learning": [quant.eta_q32, quant.delta_i_q30, quant.delta_e_q30] if options.learning else None,
-        "select": options.select,
-        "weights": options.weights,
-        "api": API_VERSION,
-        "protocol": messages.VERSION,
-    }
-    if quant.lower is not None:
-        content["lower"] = build_id(quant.lower, options.below)
-    readout = effective_readout(quant, options)
-    if readout is not None:
-        content["readout"] = [readout.grid, readout.labels, readout.bits, readout.digest]
-    if filters := effective_filters(quant, options):
-        content["filters"] = filters.stored
-    return _digest(content)
-
-
-def _library_id(quant: QuantModel, build: str, options: Options, kernel: Kernel) -> str:
-    return _digest([VERSION, quant.model_id, build, kernel, options.content])
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _lay_out(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -17,8 +18,9 @@ import jinja2
 
 from feast_codegen.codegen.base import events, tool
 from feast_codegen.codegen.base.resources import resource
+from feast_codegen.codegen.emit.ids import API_VERSION
 from feast_codegen.codegen.emit.jinja_filters import FILTERS
-from feast_codegen.codegen.emit.plan import API_VERSION, LayerPlan, Plan, Stage
+from feast_codegen.codegen.emit.plan import LayerPlan, Plan, Stage
 from feast_codegen.codegen.fixed_point import formats
 from feast_codegen.codegen.fixed_point.state_layout import WORD_BITS, WORDS_OF
 
@@ -149,23 +151,17 @@ def _parts(stage: Stage) -> dict[str, Stage]:
 
 def _manifest(plan: Plan, files: dict[str, str]) -> str:
     """What reproduces the library: generator, ids, all options, and the files that belong to it."""
-    options, readout, filters = plan.options, plan.readout, plan.filter
-    quant = plan.last.quant
-    flags = [
-        *(("--board", plan.board) if plan.board != "host" else ()),
-        *(("--learning",) if options.learning else ()),
-        *(("--select", options.select) if options.select != "nearest" else ()),
-        *(("--weights", options.weights) if options.weights != "int16" else ()),
-        *(("--no-readout",) if quant.readout and not options.readout else ()),
-        *(("--no-filters",) if (quant.lower or quant).filters and not options.filters else ()),
-        *(("--prefix", options.prefix) if options.prefix != "feast" else ()),
-        *(("--max-rate", str(options.max_rate)) if options.max_rate is not None else ()),
-        *(("--input", ",".join(options.input)) if options.input else ()),
-    ]
+    readout, filters, quant = plan.readout, plan.filter, plan.last.quant
+    in_effect = replace(
+        plan.options,
+        readout=plan.options.readout or quant.readout is None,
+        filters=plan.options.filters or (quant.lower or quant).filters is None,
+    )
+    board = "" if plan.board == "host" else f"--board {plan.board}"
     content = {
         "generator": tool.NAME,
         "version": tool.VERSION,
-        "command": " ".join(["codegen emit MODEL", *flags]),
+        "command": " ".join(filter(None, ["codegen emit MODEL", board, in_effect.flags])),
         "model_id": plan.ids.model,
         "build_id": plan.ids.build,
         "state_id": f"{plan.ids.state:08x}",
@@ -173,7 +169,7 @@ def _manifest(plan: Plan, files: dict[str, str]) -> str:
         "api_version": ".".join(map(str, API_VERSION)),
         "board": plan.board,
         "kernel": plan.last.layout.kernel,
-        "options": options.content,
+        "options": plan.options.content,
         "layers": len(plan.layers),
         **({"readout": {"grid": readout.quant.grid, "labels": readout.quant.labels}} if readout else {}),
         **({"filters": str(filters.filters)} if filters else {}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +15,8 @@ from feast_codegen.codegen.base.limits import MOST_CLASSES
 MOST_GRID: Final = 64
 ROW_MAX: Final = 2**15 - 1
 MOST_ROW_BITS: Final = 30
-LABEL_PATTERN: Final = r"[A-Za-z0-9]([A-Za-z0-9 _.+-]{0,30}[A-Za-z0-9])?"
+MOST_LABEL_BYTES: Final = 64
+"""Of the name of a class, in UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,7 @@ def check_readout(readout: Readout, features: int) -> Readout:
     if not 2 <= classes <= MOST_CLASSES:
         raise FeastError(f"readout: {classes} classes: expected 2 to {MOST_CLASSES}")
     for label in readout.labels:
-        if not re.fullmatch(LABEL_PATTERN, label):
-            raise FeastError(
-                f"readout: label {label!r}: expected up to 32 letters, digits, spaces and _ . + -, "
-                "a letter or digit first and last"
-            )
+        check_label(label, "readout")
     if len(set(readout.labels)) < classes:
         raise FeastError("readout: two classes have the same label")
     shapes = {"weights": (classes, readout.grid**2 * features), "bias": (classes,)}
@@ -97,6 +93,20 @@ def check_readout(readout: Readout, features: int) -> Readout:
         if not np.isfinite(array).all():
             raise FeastError(f"readout: {name} hold a value that is not finite")
     return readout
+
+
+def check_label(label: str, where: str) -> str:
+    """Return `label` if it can name a class: 1 to 64 bytes of printable text, without spaces around it.
+
+    Raises FeastError, beginning with `where`, if it cannot.
+    """
+    is_text = label.isprintable() and label == label.strip()  # what is no Unicode is not printable
+    if not (is_text and 1 <= len(label.encode()) <= MOST_LABEL_BYTES):
+        raise FeastError(
+            f"{where}: {label[:MOST_LABEL_BYTES]!a} cannot name a class: expected 1 to "
+            f"{MOST_LABEL_BYTES} bytes of printable UTF-8, no space first or last"
+        )
+    return label
 
 
 def quantise_readout(readout: Readout) -> QuantReadout:

@@ -10,7 +10,8 @@ from typing import Final
 
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.boards.board import get_board
-from feast_codegen.codegen.emit.plan import Plan, build_id, make_plan
+from feast_codegen.codegen.emit.ids import build_id
+from feast_codegen.codegen.emit.plan import Plan, make_plan
 from feast_codegen.codegen.fixed_point.quantise import QuantModel, quantise
 from feast_codegen.codegen.model.model import Model
 from feast_codegen.codegen.model.options import Options, every_combination

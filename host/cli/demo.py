@@ -20,6 +20,7 @@ from feast_codegen.codegen.model.model import Hyperparameters, Model
 from feast_codegen.codegen.model.options import Options
 from feast_codegen.host.boards.run import DeviceRun, run_on_board
 from feast_codegen.host.cli.output import progress
+from feast_codegen.host.cli.reading_options import remembered
 from feast_codegen.host.evaluation.ablation import ReadoutComparison, compare_readouts
 from feast_codegen.host.network.training import TrainingResult, train
 from feast_codegen.host.progress import note, tracked
@@ -51,7 +52,7 @@ def run(spec: str, output: Path) -> int:
     Returns the exit code: 1 if results that must be equal are not. Raises FeastError for bad input.
     """
     start = time.perf_counter()
-    source = open_source(spec)
+    source = remembered(open_source(spec))
     parts = divide(source)
     output.mkdir(parents=True, exist_ok=True)
     title = f"FEAST from recording to Cortex-M: {source.spec}, {len(source)} recordings"

@@ -84,12 +84,23 @@ class _Raiser:
             _send_later(number)
             return
         self._first = None
+        _drop_words_of_workers()
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         for other in signals():
             if other != signal.SIGINT:
                 signal.signal(other, signal.SIG_IGN)
         raise Terminated(number)
+
+
+def _drop_words_of_workers() -> None:
+    """Work that is given up is no error: concurrent.futures would log it, and joblib would warn of it."""
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        logging.getLogger("concurrent.futures").setLevel(logging.CRITICAL + 1)
+    warnings = sys.modules.get("warnings")
+    if warnings is not None:
+        warnings.filterwarnings("ignore", module=r"joblib\.")
 
 
 def _importing(frame: FrameType | None) -> bool:

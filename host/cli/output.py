@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from feast_codegen.codegen.base.temporary import replacing
+from feast_codegen.host.cli.reading_options import has_opened, left_out_values
 from feast_codegen.host.progress import Progress, silent
 from feast_codegen.host.text import printable
 
@@ -38,8 +39,12 @@ def write_result(path: Path, text: str, picture: str) -> None:
 
 
 def print_json(values: Mapping[str, Any]) -> None:
-    """Print exactly one JSON object to stdout; NaN and infinities become null."""
-    print(json.dumps(_finite(values), allow_nan=False))
+    """Print exactly one JSON object to stdout; NaN and infinities become null.
+
+    A command that has opened recordings says in `left_out` what of them was not read.
+    """
+    opened = {"left_out": left_out_values()} if has_opened() else {}
+    print(json.dumps(_finite({**values, **opened}), allow_nan=False))
 
 
 def print_facts(facts: Mapping[str, object]) -> None:

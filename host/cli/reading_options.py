@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,6 +53,43 @@ class ReadingOptions:
         ),
     ] = False
 
+    files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--files",
+            metavar="GLOB",
+            help="Of a folder only files that match, for example '*.dat'; may be repeated.",
+        ),
+    ] = None
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude", metavar="GLOB", help="Leave out files and folders that match; may be repeated."
+        ),
+    ] = None
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="Table of labels: file, class and, to cut recordings into segments, start_us, end_us.",
+        ),
+    ] = None
+    split_every: Annotated[
+        int | None,
+        typer.Option(
+            "--split-every", metavar="MS", min=1, help="Cut recordings into pieces of this many milliseconds."
+        ),
+    ] = None
+    groups: Annotated[
+        str,
+        typer.Option(
+            "--groups",
+            metavar="RULE",
+            help="What cross-validations keep together: auto, file, or a regular expression for names.",
+        ),
+    ] = "auto"
+
     def reading(self, sensor: Sensor | None = None) -> Reading:
         """These options as one value, with the size of the sensor where it is known."""
         return Reading(
@@ -61,6 +99,11 @@ class ReadingOptions:
             stream=self.stream,
             accept_truncated=self.accept_truncated,
             skip_bad_events=self.skip_bad_events,
+            files=tuple(self.files or ()),
+            exclude=tuple(self.exclude or ()),
+            labels=None if self.labels is None else str(self.labels),
+            split_every_ms=self.split_every,
+            groups=self.groups,
         )
 
     def open(self, spec: str, sensor: Sensor | None = None) -> Source:
@@ -70,15 +113,33 @@ class ReadingOptions:
         """
         from feast_codegen.host.recordings.open import open_source
 
-        source = open_source(spec, reading=self.reading(sensor))
-        _opened.append(source)
-        return source
+        return remembered(open_source(spec, reading=self.reading(sensor)))
+
+
+def remembered(source: Source) -> Source:
+    """`source`; what of it is not read is said when the command ends."""
+    _opened.append(source)
+    return source
+
+
+def has_opened() -> bool:
+    """Whether the command has opened recordings."""
+    return bool(_opened)
+
+
+def left_out_values() -> list[dict[str, object]]:
+    """What was not read of the sources that a command has opened, for `left_out` of ``--json``."""
+    values: list[dict[str, object]] = []
+    for source in _opened:
+        for value in source.left_out.values():
+            if value not in values:
+                values.append(value)
+    return values
 
 
 def say_left_out() -> None:
     """Print a line on stderr for each kind of thing that was not read of the sources a command has opened."""
-    for source in _opened:
-        parts = (source, *source.splits.values())
-        for line in dict.fromkeys(line for part in parts for line in part.left_out.lines()):
-            note(f"codegen: {source.spec}: {line}")
+    lines = [f"codegen: {source.spec}: {line}" for source in _opened for line in source.left_out.lines()]
+    for line in dict.fromkeys(lines):
+        note(line)
     _opened.clear()

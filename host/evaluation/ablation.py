@@ -42,9 +42,11 @@ class Measure:
         """A row for each pooling. Ridge has the mean over SEEDS, the others have the first of them."""
         rows = []
         for pooling, values in zip(poolings, vectors.values, strict=True):
-            accuracies = {"ridge": ridge_accuracy(values, vectors.labels, self.folds)}
+            accuracies = {"ridge": ridge_accuracy(values, vectors.labels, self.folds, groups=vectors.groups)}
             for other, classifier in self.others.items():
-                accuracies[other] = accuracy(values, vectors.labels, classifier, self.folds, SEEDS[:1])
+                accuracies[other] = accuracy(
+                    values, vectors.labels, classifier, self.folds, SEEDS[:1], vectors.groups
+                )
             rows.append(Stage(name, str(pooling), accuracies))
         return rows
 
@@ -99,7 +101,10 @@ def compare_readouts(
     """
 
     def accuracies(vectors: Vectors) -> list[float]:
-        return [ridge_accuracy(values, vectors.labels, folds, SEEDS[:1]) for values in vectors.values]
+        return [
+            ridge_accuracy(values, vectors.labels, folds, SEEDS[:1], vectors.groups)
+            for values in vectors.values
+        ]
 
     pooled = feature_vectors(
         source, model, [Pooling(grid) for grid in grids], arithmetic=arithmetic, progress=progress

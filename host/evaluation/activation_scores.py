@@ -27,6 +27,7 @@ import numpy.typing as npt
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.model.model import Arithmetic, Model
 from feast_codegen.host.evaluation.feature_vectors import feature_vectors
+from feast_codegen.host.evaluation.folds import Labels
 from feast_codegen.host.evaluation.pooling import Pooling
 from feast_codegen.host.progress import Progress, silent
 from feast_codegen.host.recordings.open import Source, training_order
@@ -96,7 +97,7 @@ def sampled(source: Source, share: float = SHARE) -> Source:
     return source.pick(sorted(chosen))
 
 
-def separation(activations: Float64Array, labels: npt.NDArray[np.int64]) -> float:
+def separation(activations: Float64Array, labels: Labels) -> float:
     """Sum over components of variance between classes over variance within. (recordings, components).
 
     Raises FeastError unless there are two classes, one of them with two recordings or more.

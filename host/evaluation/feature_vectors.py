@@ -21,6 +21,7 @@ from feast_codegen.codegen.fixed_point.quantise import quantise
 from feast_codegen.codegen.model.model import Arithmetic, Model
 from feast_codegen.codegen.model.options import Options
 from feast_codegen.codegen.twin.network import Twin
+from feast_codegen.host.evaluation.folds import Groups, Labels
 from feast_codegen.host.evaluation.pooling import Pooling, pool
 from feast_codegen.host.network.float_model import FloatFeast
 from feast_codegen.host.progress import Progress, silent
@@ -51,17 +52,28 @@ class Vectors:
 
     values: tuple[Float64Array, ...]
     """One (recordings, components) array per pooling."""
-    labels: npt.NDArray[np.int64]
+    labels: Labels
     """(recordings,)."""
+    groups: Groups = None
+    """(recordings,): what a cross-validation must keep together."""
 
 
-def labels_of(source: Source) -> npt.NDArray[np.int64]:
-    """(recordings,) labels. Raises FeastError unless every recording has one."""
+def labels_of(source: Source) -> Labels:
+    """(recordings,) labels, int64 or names. Raises FeastError unless every recording has one."""
     if None in source.labels:
         raise FeastError(
             f"{source.spec}: a readout needs labels; use a folder of class folders or sim:digits"
         )
-    return np.array(source.labels, np.int64)
+    if all(isinstance(label, int) for label in source.labels):
+        return np.array(source.labels, np.int64)
+    return np.array([str(label) for label in source.labels])
+
+
+def groups_of(source: Source) -> Groups:
+    """(recordings,) numbers of the groups; None where each recording is one of its own."""
+    if len(set(source.groups)) in (0, len(source)):
+        return None
+    return np.unique(np.array(source.groups), return_inverse=True)[1].astype(np.int64)
 
 
 def feature_vectors(
@@ -129,7 +141,7 @@ def _spread(
         parts.append(part)
         progress(share.stop, len(source))
     values = tuple(np.concatenate([part[index] for part in parts]) for index in range(len(poolings)))
-    return Vectors(values, labels)
+    return Vectors(values, labels, groups_of(source))
 
 
 def _pooled(

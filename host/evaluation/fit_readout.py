@@ -17,7 +17,8 @@ from feast_codegen.codegen.base.events import Events, Results
 from feast_codegen.codegen.model.model import Arithmetic, Model, Sensor
 from feast_codegen.codegen.model.readout import MOST_GRID, Readout, check_readout
 from feast_codegen.host.evaluation.classifiers import FOLDS, ridge_accuracies
-from feast_codegen.host.evaluation.feature_vectors import extractor, labels_of
+from feast_codegen.host.evaluation.feature_vectors import extractor, groups_of, labels_of
+from feast_codegen.host.evaluation.folds import FEWEST, most_folds
 from feast_codegen.host.evaluation.pooling import Pooling, pool_sums
 from feast_codegen.host.progress import Progress, silent
 from feast_codegen.host.recordings.source import Source
@@ -25,7 +26,8 @@ from feast_codegen.host.recordings.source import Source
 Float64Array = npt.NDArray[np.float64]
 
 GRID: Final = 7
-FEWEST_FOLDS: Final = 2
+UNCHECKED_STRENGTH: Final = 1.0
+"""Of a ridge whose groups allow no folds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +35,20 @@ class FittedReadout:
     """A readout and what is expected of it."""
 
     readout: Readout
-    accuracy: float
-    """Cross-validated over the recordings it was fitted to, 0 to 1; of the best strength."""
+    accuracy: float | None
+    """Cross-validated over the recordings it was fitted to, 0 to 1; of the best strength. None: no folds."""
     folds: int
+    """0 where all recordings of a class are one group: there is nothing to check on."""
     strength: float
-    """Of the ridge, chosen by the folds."""
+    """Of the ridge, chosen by the folds; without folds UNCHECKED_STRENGTH."""
+    groups: int
+    """That the folds keep whole: files, people, or recordings."""
 
 
 def check_readable(source: Source, grid: int, sensor: Sensor | None = None) -> int:
     """How many folds the recordings allow for; the same errors as `fit_readout`, before any work.
+
+    0 where a class comes from one group alone: a readout can be fitted then, but not checked.
 
     `sensor`: of the network, if not the source's. Raises FeastError for a grid that does not suit it, a
     recording without label, or a class of fewer than two recordings.
@@ -50,13 +57,14 @@ def check_readable(source: Source, grid: int, sensor: Sensor | None = None) -> i
     most = min(MOST_GRID, sensor.width, sensor.height)
     if not 1 <= grid <= most:
         raise FeastError(f"readout grid {grid}: expected 1 to {most} cells on a {sensor} sensor")
-    classes, sizes = np.unique(labels_of(source), return_counts=True)
-    if classes.size < 2 or sizes.min() < FEWEST_FOLDS:
+    labels, groups = labels_of(source), groups_of(source)
+    classes, folds = np.unique(labels).size, min(FOLDS, most_folds(labels, groups))
+    if classes < 2 or (groups is None and folds < FEWEST):
         raise FeastError(
-            f"{source.spec}: a readout needs two classes or more with at least {FEWEST_FOLDS} recordings "
-            f"each; got {classes.size} classes, the smallest of {sizes.min(initial=len(source))}"
+            f"{source.spec}: a readout needs two classes or more with at least {FEWEST} recordings "
+            f"each; got {classes} classes, the smallest of {folds}"
         )
-    return min(FOLDS, int(sizes.min()))
+    return folds if folds >= FEWEST else 0
 
 
 def fit_readout(
@@ -69,19 +77,25 @@ def fit_readout(
 ) -> FittedReadout:
     """Fit a readout to the winners of the frozen network (nearest feature) on every recording of `source`.
 
-    Ridge against one-hot targets, its strength by stratified k-fold. `progress` counts recordings.
+    Ridge against one-hot targets, its strength by stratified k-fold over the source's groups. `progress`
+    counts recordings.
     Raises FeastError as `check_readable`, and for bad recordings.
     """
     folds = check_readable(source, grid, model.sensor)
     numbers, index = np.unique(labels_of(source), return_inverse=True)
     shares = _shares(source, model, grid, arithmetic, progress)
     spread = float(np.sqrt(shares.var(axis=0).sum())) or 1.0
-    accuracies = ridge_accuracies(shares / spread, index, folds)
-    strength = max(accuracies, key=accuracies.__getitem__)
+    groups = groups_of(source)
+    accuracies = ridge_accuracies(shares / spread, index, folds, groups=groups) if folds else {}
+    strength = max(accuracies, key=accuracies.__getitem__) if folds else UNCHECKED_STRENGTH
     weights, bias = _ridge(shares / spread, 2.0 * np.eye(numbers.size)[index] - 1.0, strength)
     readout = Readout(grid, tuple(str(number) for number in numbers), weights / spread, bias)
     return FittedReadout(
-        check_readout(readout, model.params.total_features), accuracies[strength], folds, strength
+        check_readout(readout, model.params.total_features),
+        accuracies.get(strength),
+        folds,
+        strength,
+        len(source) if groups is None else len(set(source.groups)),
     )
 
 

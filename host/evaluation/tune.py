@@ -164,7 +164,7 @@ def measure(search: Search, params: Hyperparameters, seed: int, jobs: int) -> fl
     model = train(source, params, seed=seed, filters=search.filters).model
     if objective == "accuracy":
         vectors = feature_vectors(source, model, [_POOLING], jobs=jobs)
-        return ridge_accuracy(vectors.values[0], vectors.labels, folds=FOLDS, seeds=(0,))
+        return ridge_accuracy(vectors.values[0], vectors.labels, FOLDS, (0,), vectors.groups)
     score = activation_score(source, model, jobs=jobs)
     value = score.separation if objective == "separation" else score.richness
     if value is None:

@@ -299,9 +299,9 @@ class RunExchange:
             self._check_done(fields)
             self.done = fields
         elif frame.message is messages.ERROR and fields["code"] == messages.ERROR_DAMAGED.value:
-            self._mend((fields["ack"] + 1) % SEQUENCE_MODULUS)
+            self._recover((fields["ack"] + 1) % SEQUENCE_MODULUS)
 
-    def _mend(self, damaged: int) -> None:
+    def _recover(self, damaged: int) -> None:
         """Our frame `damaged`, or one soon after it, arrived damaged."""
         if not self._in_flight or is_after(self._valid_from, damaged):
             return  # nothing of ours, or sent before a rewind that has recovered it

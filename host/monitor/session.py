@@ -36,6 +36,7 @@ from feast_codegen.host.monitor.pictures import (
     weight_words,
 )
 from feast_codegen.host.monitor.recording import Recording, RecordingError, free_name
+from feast_codegen.host.recordings.events import Label
 from feast_codegen.host.streaming.learned_state import from_words
 from feast_codegen.host.streaming.streamer import Feed, Finished, Streamer
 
@@ -358,7 +359,7 @@ class _Pausable:
         return self._feed.name
 
     @property
-    def label(self) -> int | None:
+    def label(self) -> Label | None:
         return self._feed.label
 
     @property

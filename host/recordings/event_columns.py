@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.host.recordings.readers.columns import NAMES, find_columns
+from feast_codegen.host.recordings.time_units import unit_of_name
 
 Unit = Literal["ns", "us", "ms", "s"]
 Array = npt.NDArray[Any]
@@ -26,13 +27,6 @@ LOOKED_FOR: Final = (
     "; ".join(f"{column} ({', '.join(names)})" for column, names in NAMES.items())
     + "; a time also with its unit, as in t_us"
 )
-_UNIT_WORDS: Final[Mapping[str, Unit]] = {
-    **dict.fromkeys(("ns", "nsec", "nanoseconds"), "ns"),
-    **dict.fromkeys(("us", "µs", "μs", "usec", "microseconds"), "us"),
-    **dict.fromkeys(("ms", "msec", "milliseconds"), "ms"),
-    **dict.fromkeys(("s", "sec", "seconds"), "s"),
-}
-_WITH_UNIT: Final = re.compile(rf"(.+?)[\s_.\[(]+({'|'.join(_UNIT_WORDS)})[\])]?")
 END_PIXEL: Final = 1 << 16
 _END_US: Final = 1 << 63
 
@@ -62,11 +56,8 @@ def split_unit(name: str) -> tuple[str, Unit | None]:
     >>> split_unit("Timestamp [ms]"), split_unit("t_us"), split_unit("ts")
     (('timestamp', 'ms'), ('t', 'us'), ('ts', None))
     """
-    plain = name.strip().lower()
-    match = _WITH_UNIT.fullmatch(plain)
-    if match and match[1] in NAMES["t"]:
-        return match[1], _UNIT_WORDS[match[2]]
-    return plain, None
+    plain, unit = unit_of_name(name)
+    return plain, unit if plain in NAMES["t"] else None  # type: ignore[return-value]
 
 
 def listed(names: Iterable[Any]) -> str:
@@ -108,13 +99,13 @@ def to_microseconds(times: Array, unit: Unit | None, name: str, where: str) -> n
     """
     named = split_unit(name)[1]
     check_unit(unit, named, f"column {name}", where)
-    chosen = named or unit
+    chosen: str | None = named or unit
     if times.dtype.kind in "mM":
         step, count = np.datetime_data(times.dtype)
         if count != 1 or step not in NANOSECONDS:
             raise FeastError(f"{where}: times of {times.dtype}, expected one of {', '.join(NANOSECONDS)}")
         check_unit(chosen, step, f"column {name} of {times.dtype}", where)
-        times, chosen = times.view(np.int64), _UNIT_WORDS[step]
+        times, chosen = times.view(np.int64), step
     if times.dtype.kind == "b":
         raise FeastError(f"{where}: column {name} is bool, expected times")
     if times.dtype.kind == "f" and chosen is None:

@@ -11,6 +11,9 @@ from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.events import Events
 from feast_codegen.codegen.model.model import Sensor
 
+Label = int | str
+"""Class of a recording: the number of its folder, or a name; one source has only one kind."""
+
 
 @dataclass(frozen=True, eq=False)
 class EventStream:
@@ -20,7 +23,7 @@ class EventStream:
     sensor: Sensor
     name: str
     """Short and the same on every machine, e.g. ``3/00041.bin``."""
-    label: int | None
+    label: Label | None
     skipped: int = 0
     """Bad events that were left out (``--skip-bad-events``)."""
 

@@ -15,6 +15,7 @@ import numpy as np
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.events import EVENT_DTYPE, Events
 from feast_codegen.codegen.base.sensor import Sensor
+from feast_codegen.codegen.model.readout import check_label
 from feast_codegen.host.recordings.event_columns import (
     END_PIXEL,
     LOOKED_FOR,
@@ -30,7 +31,7 @@ from feast_codegen.host.recordings.event_columns import (
     to_pixels,
     to_polarities,
 )
-from feast_codegen.host.recordings.events import EventStream, check_events
+from feast_codegen.host.recordings.events import EventStream, Label, check_events
 from feast_codegen.host.recordings.readers.base import make_events
 from feast_codegen.host.recordings.source import Source
 
@@ -112,13 +113,14 @@ def streams_from(
     sensor: SensorLike | None = None,
     unit: Unit | None = None,
     columns: Columns | None = None,
-    labels: Sequence[int | None] | None = None,
+    labels: Sequence[Label | None] | None = None,
     where: str = "recordings",
 ) -> list[EventStream]:
     """Convert recordings, each in a form that `events_from` takes, or a pair of such a form and its label.
 
     sensor: of all; may be left out if the first is an EventStream. labels: one for each recording, a whole
-    number from 0, or None. Raises FeastError as `events_from`, naming a recording as ``where[index]``.
+    number from 0 or a name, or None; only one of both kinds. Raises FeastError as `events_from`, naming a
+    recording as ``where[index]``.
     """
     if isinstance(recordings, str | os.PathLike) or not isinstance(recordings, Iterable):
         kind = type(recordings).__name__
@@ -144,6 +146,9 @@ def source_from(streams: Sequence[EventStream]) -> Source:
     if not streams:
         raise FeastError(f"{IN_MEMORY}: there are none")
     names = tuple(stream.name for stream in streams)
+    kinds = {type(stream.label) for stream in streams} - {type(None)}
+    if len(kinds) > 1:
+        raise FeastError(f"{IN_MEMORY}: some labels are numbers and some are names: use one kind")
     return Source(
         spec=IN_MEMORY,
         sensor=streams[0].sensor,
@@ -160,12 +165,20 @@ def _stream(
     name = where
     if isinstance(item, EventStream):
         name, label = item.name, item.label if label is None else label
-    elif isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], Integral):
+    elif isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], Integral | str):
         item, label = item[0], item[1] if label is None else label
     events = events_from(item, sensor=size, unit=unit, columns=columns, where=where)
-    if label is not None and (not isinstance(label, Integral) or int(label) < 0):
-        raise FeastError(f"{where}: label {label!r}, expected a whole number from 0, or None")
-    return EventStream(events, size, name, None if label is None else int(label))
+    return EventStream(events, size, name, _label_of(label, where))
+
+
+def _label_of(label: Any, where: str) -> Label | None:
+    if label is None:
+        return None
+    if isinstance(label, str):
+        return check_label(str(label), f"{where}: label")
+    if not isinstance(label, Integral) or not 0 <= int(label) < 2**63:
+        raise FeastError(f"{where}: label {label!r}, expected a whole number from 0, a name, or None")
+    return int(label)
 
 
 def _is_one_recording(x: Any) -> bool:

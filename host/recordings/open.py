@@ -2,9 +2,7 @@
 
 ==================================  =========================================================
 ``path/to/00002.bin``               one recording, without a label; formats: recordings.readers
-``folder/<digit>/*``                a labelled set in the layout of N-MNIST
-``folder/{train,test}/<digit>/…``   the same with splits; the folder itself is all of them
-``folder/*.bin``                    recordings without labels
+``folder/…``                        recordings, class folders, splits of them: recordings.folders
 ``tonic:NMNIST?save_to=DIR``        unpacked in DIR, else through tonic; ``&train=false``: the test split
 ``sim:digits?seed=0&count=200``     simulated, labelled with the digit
 ``sim:bars?seed=0&count=200``       simulated, labelled with the orientation
@@ -19,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,14 +29,19 @@ import numpy as np
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.events import EVENT_DTYPE, Events
 from feast_codegen.codegen.model.model import Sensor
-from feast_codegen.host.recordings.readers import SUFFIXES, open_recording
+from feast_codegen.host.recordings.file_choice import FileChoice
+from feast_codegen.host.recordings.file_source import file_source
+from feast_codegen.host.recordings.folders import SPLITS, find_split, list_folder
+from feast_codegen.host.recordings.groups import AUTO, grouped
+from feast_codegen.host.recordings.label_tables import SUFFIX
+from feast_codegen.host.recordings.labelling import gesture_labelled, labelled, trial_splits
 from feast_codegen.host.recordings.reading import LeftOut, Reading
+from feast_codegen.host.recordings.segments import split_every
 from feast_codegen.host.recordings.simulate import SCENES
 from feast_codegen.host.recordings.source import Source, training_order
 
 __all__ = ["Source", "open_source", "training_order"]
 
-SPLITS: Final = ("train", "test")
 _TONIC_SENSORS: Final = {"NMNIST": Sensor(34, 34), "DVSGesture": Sensor(128, 128)}
 
 
@@ -59,7 +63,9 @@ def open_source(
     scheme, colon, rest = spec.partition(":")
     if colon and scheme in _SCHEMES:
         name, _, query = rest.partition("?")
-        source = _SCHEMES[scheme](spec, name, _parse_options(spec, query))
+        if reading.files or reading.exclude or reading.labels:
+            raise FeastError(f"{spec}: --files, --exclude and --labels are for files and folders")
+        source = _arranged(_SCHEMES[scheme](spec, name, _parse_options(spec, query)), reading)
         if sensor not in (None, source.sensor):
             raise FeastError(f"{spec}: has a {source.sensor} sensor, not {sensor}")
     elif colon and len(scheme) > 1 and "/" not in scheme and not Path(spec).exists():
@@ -70,7 +76,7 @@ def open_source(
         try:
             source = _open_path(Path(spec), reading)
         except OSError as error:
-            raise FeastError(f"{spec}: cannot read: {error.strerror}") from None
+            raise FeastError(f"{error.filename or spec}: cannot read: {error.strerror}") from None
     return _skipping(source) if reading.skip_bad_events else source
 
 
@@ -81,87 +87,67 @@ def _skipping(source: Source) -> Source:
 
 # Files and folders
 
-Recordings = dict[Path, tuple[str, int | None]]
-"""Files of one folder in order, each with its name and label."""
-
 
 def _open_path(path: Path, reading: Reading) -> Source:
     full = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links to other names
+    left_out = LeftOut()
     if path.is_file():
-        return _files(full.name, reading, {path: (path.name, None)})
+        if reading.files or reading.exclude:
+            raise FeastError(f"{path}: is one file; --files and --exclude choose among the files of a folder")
+        name = path.name
+        one = file_source(full.name, path.parent, [name], [name], [None], reading, left_out)
+        return _arranged(one, reading)
     if not path.is_dir():
         raise FeastError(f"{path}: no such file or folder")
-    parts = {name: each for name in SPLITS if (each := _subfolder(path, name)) is not None}
-    if parts:
-        return _open_splits(full.name, reading, {name: _recordings(part) for name, part in parts.items()})
+    table = os.path.relpath(reading.labels, path).replace(os.sep, "/") if reading.labels else ""
+    choice = FileChoice(left_out, reading.files, reading.exclude, table)
+    listing = list_folder(path, choice)
     is_split = full.name.lower() in SPLITS
     name = f"{full.parent.name}/{full.name.lower()}" if is_split else full.name
-    return _files(name, reading, _recordings(path))
+    files = file_source(name, path, listing.paths, listing.names, listing.labels, reading, left_out)
+    source = _arranged(files, reading, choice)
+    if not listing.splits:
+        return replace(source, splits=trial_splits(source, path) if reading.labels or choice.tables else {})
+    return replace(source, splits={split: _part(source, name, split) for split in listing.splits})
 
 
-def _open_splits(name: str, reading: Reading, parts: Mapping[str, Recordings]) -> Source:
-    """All recordings of a folder with splits; a recording of the whole is named with its split."""
-    every = {
-        path: (f"{split}/{recording}", label)
-        for split, part in parts.items()
-        for path, (recording, label) in part.items()
-    }
-    splits = {split: _files(f"{name}/{split}", reading, part) for split, part in parts.items()}
-    return replace(_files(name, reading, every), splits=splits)
+def _part(source: Source, name: str, split: str) -> Source:
+    """The recordings of one split, named without it."""
+    prefix = f"{split}/"
+    part = source.pick([index for index, each in enumerate(source.names) if each.startswith(prefix)])
+    spec = f"{name}/{split}{source.spec[len(name) :]}"
+    return replace(part, spec=spec, names=tuple(each[len(prefix) :] for each in part.names))
 
 
-def _files(spec: str, reading: Reading, recordings: Recordings) -> Source:
-    """Source over files of one sensor size, each with its name and label.
+def _arranged(source: Source, reading: Reading, choice: FileChoice | None = None) -> Source:
+    """`source` with groups, labels and segments as `reading` says, or as the files beside it do."""
+    source = grouped(source, reading.groups)
+    before = source
+    if reading.labels:
+        source = labelled(source, Path(reading.labels))
+    elif choice and choice.tables[f"*{SUFFIX}"]:
+        source = gesture_labelled(source)
+    if choice and source is before:
+        choice.leave_tables()
+    if reading.split_every_ms is not None:
+        source = split_every(source, reading.split_every_ms)
+    return replace(source, spec=source.spec + _said(reading))
 
-    Opens them all, so a foreign or truncated one is refused before any is read.
-    """
-    left_out = LeftOut()
-    paths = tuple(recordings)
-    sizes = [
-        open_recording(path, reading=reading, left_out=left_out).sensor or Sensor(1, 1) for path in paths
+
+def _said(reading: Reading) -> str:
+    """What of the reading changes which recordings there are, for the name of the source."""
+    said = [
+        *(f"files {pattern}" for pattern in reading.files),
+        *(f"without {pattern}" for pattern in reading.exclude),
+        *([f"labels {_digest(Path(reading.labels))}"] if reading.labels else []),
+        *([f"pieces of {reading.split_every_ms} ms"] if reading.split_every_ms is not None else []),
+        *([f"groups {reading.groups}"] if reading.groups != AUTO else []),
     ]
-    for path, size in zip(paths, sizes, strict=True):
-        if size != sizes[0]:
-            raise FeastError(f"{path}: has a {size} sensor, but {paths[0]} has {sizes[0]}")
-    return Source(
-        spec=spec,
-        left_out=left_out,
-        sensor=sizes[0],
-        names=tuple(name for name, _ in recordings.values()),
-        labels=tuple(label for _, label in recordings.values()),
-        read=lambda index: open_recording(paths[index], reading=reading, left_out=left_out).read(),
-        where=lambda index: str(paths[index]),
-        read_chunks=lambda index: open_recording(paths[index], reading=reading, left_out=left_out).chunks(),
-    )
+    return f" ({', '.join(said)})" if said else ""
 
 
-def _event_files(folder: Path) -> list[Path]:
-    """Recordings of a folder, sorted; a text file is one only if it is called .csv."""
-    wanted = set(SUFFIXES) - {".txt"}
-    return sorted(each for each in folder.iterdir() if each.suffix.lower() in wanted and each.is_file())
-
-
-def _subfolder(folder: Path, name: str) -> Path | None:
-    """The folder `name` or `Name` (tonic's spelling) inside `folder`."""
-    return next((folder / each for each in (name, name.capitalize()) if (folder / each).is_dir()), None)
-
-
-def _recordings(folder: Path) -> Recordings:
-    """Files of one folder, sorted, with their names and labels."""
-    loose = _event_files(folder)
-    if loose:
-        return {path: (path.name, None) for path in loose}
-    found: Recordings = {}
-    classes = [each for each in folder.iterdir() if each.is_dir() and _event_files(each)]
-    for each in sorted(classes, key=lambda each: (len(each.name), each.name)):
-        if not (each.name.isascii() and each.name.isdigit()):
-            raise FeastError(f"{each}: the folder of a class is named by its number, e.g. {folder / '0'}")
-        found |= {path: (f"{each.name}/{path.name}", int(each.name)) for path in _event_files(each)}
-    if not found:
-        raise FeastError(
-            f"{folder}: no recordings; expected event files, <digit>/* or <train|test>/<digit>/*"
-        )
-    return found
+def _digest(path: Path) -> str:
+    return f"{path.name} {zlib.crc32(path.read_bytes()):08x}"
 
 
 # Schemes
@@ -219,7 +205,11 @@ def _open_tonic(spec: str, name: str, options: Mapping[str, str]) -> Source:
     public, sensor = f"tonic:{name}?train={train}", _TONIC_SENSORS[name]
     unpacked = _unpacked(Path(options["save_to"]), "train" if train == "true" else "test")
     if name == "NMNIST" and unpacked:
-        return _files(public, Reading(sensor), unpacked)
+        left_out = LeftOut()
+        found = list_folder(unpacked, FileChoice(left_out))
+        return file_source(
+            public, unpacked, found.paths, found.names, found.labels, Reading(sensor), left_out
+        )
     dataset = _load_tonic(spec, name, options["save_to"], train == "true")
     paths = [Path(path) for path in dataset.data]
     return Source(
@@ -232,13 +222,13 @@ def _open_tonic(spec: str, name: str, options: Mapping[str, str]) -> Source:
     )
 
 
-def _unpacked(folder: Path, split: str) -> Recordings:
+def _unpacked(folder: Path, split: str) -> Path | None:
     """N-MNIST as tonic unpacks it, read without tonic: it would ask for all 70,000 files and its archives."""
     for root in (folder / "NMNIST", folder):
-        part = _subfolder(root, split)
-        if part is not None and any(part.glob("*/*.bin")):
-            return _recordings(part)
-    return {}
+        part = find_split(root, split)
+        if part is not None and any((root / part).glob("*/*.bin")):
+            return root / part
+    return None
 
 
 def _load_tonic(spec: str, name: str, save_to: str, train: bool) -> Any:

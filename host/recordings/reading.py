@@ -27,6 +27,16 @@ class Reading:
     """Read a file that ends in the middle of a record up to there."""
     skip_bad_events: bool = False
     """Leave out events off the sensor, of an odd polarity or out of order, and count them."""
+    files: tuple[str, ...] = ()
+    """Of a folder only the files that one of these patterns matches, e.g. ``*.dat``; empty: all."""
+    exclude: tuple[str, ...] = ()
+    """Not the files of a folder that one of these patterns matches, e.g. ``old/*``."""
+    labels: str | None = None
+    """Path of a table of labels, which may cut recordings into segments; see recordings.label_tables."""
+    split_every_ms: int | None = None
+    """Cut recordings into pieces of this length, milliseconds."""
+    groups: str = "auto"
+    """What cross-validations keep together: auto, file, or a regular expression; see recordings.groups."""
 
 
 @dataclass

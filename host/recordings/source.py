@@ -13,7 +13,7 @@ from feast_codegen.codegen.model.event_filter import PASSED, EventFilter
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import Model, Sensor
 from feast_codegen.codegen.model.options import Options
-from feast_codegen.host.recordings.events import EventStream, check_events, drop_bad_events
+from feast_codegen.host.recordings.events import EventStream, Label, check_events, drop_bad_events
 from feast_codegen.host.recordings.reading import LeftOut
 
 
@@ -25,7 +25,8 @@ class Source:
     """Names the source without a path or a host: part of a model's provenance."""
     sensor: Sensor
     names: tuple[str, ...]
-    labels: tuple[int | None, ...]
+    labels: tuple[Label | None, ...]
+    """Of the classes: all numbers or all names; None for recordings without."""
     read: Callable[[int], Events] = field(repr=False)
     """Raw events of recording i."""
     where: Callable[[int], str] = field(repr=False)
@@ -38,9 +39,18 @@ class Source:
     """What was not read so far."""
     read_chunks: Callable[[int], Iterator[Events]] | None = field(default=None, repr=False)
     """Raw events of recording i piece by piece, for files that may be larger than memory."""
+    groups: tuple[str, ...] = field(default=(), repr=False)
+    """What of each recording a cross-validation must not tear apart, e.g. its file or the person in it; empty
+    where each recording is a group of its own."""
+    sizes: tuple[Sensor, ...] = field(default=(), repr=False)
+    """Own size of each recording, at most `sensor`; empty where all are of that size."""
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def size(self, index: int) -> Sensor:
+        """Own size of recording `index`, which may be less than the sensor's."""
+        return self.sizes[index] if self.sizes else self.sensor
 
     def __iter__(self) -> Iterator[EventStream]:
         return (self.load(index) for index in range(len(self)))
@@ -49,9 +59,9 @@ class Source:
         """Recording `index`. Raises FeastError naming its first bad event, unless those are skipped."""
         events, skipped = self.read(index), 0
         if self.skip_bad_events:
-            events, skipped = drop_bad_events(events, self.sensor)
+            events, skipped = drop_bad_events(events, self.size(index))
         else:
-            check_events(events, self.sensor, self.where(index))
+            check_events(events, self.size(index), self.where(index))
         if events.size == 0 and not self.may_be_empty:
             raise FeastError(_nothing_left(self.where(index), skipped))
         return EventStream(events, self.sensor, self.names[index], self.labels[index], skipped)
@@ -63,11 +73,11 @@ class Source:
         for events in pieces:
             count = events.size
             if self.skip_bad_events:
-                events, dropped = drop_bad_events(events, self.sensor, after_us)
+                events, dropped = drop_bad_events(events, self.size(index), after_us)
                 skipped += dropped
             else:
                 where = self.where(index)
-                check_events(events, self.sensor, where, first_index=seen, after_us=after_us)
+                check_events(events, self.size(index), where, first_index=seen, after_us=after_us)
                 dropped = 0
             seen += count
             kept += events.size
@@ -97,6 +107,7 @@ class Source:
             may_be_empty=True,
             splits={name: part.filtered(filters) for name, part in self.splits.items()},
             read_chunks=read_chunks,
+            sizes=(),
         )
 
     def for_library(self, model: Model, options: Options) -> Source:
@@ -121,6 +132,8 @@ class Source:
             where=lambda index: self.where(chosen[index]),
             splits={},
             read_chunks=(lambda index: pieces(chosen[index])) if pieces else None,
+            groups=tuple(self.groups[i] for i in chosen) if self.groups else (),
+            sizes=tuple(self.sizes[i] for i in chosen) if self.sizes else (),
         )
 
     def shuffled(self, seed: int, epoch: int = 0) -> Source:
@@ -132,7 +145,7 @@ def _nothing_left(where: str, skipped: int) -> str:
     return f"{where}: no good event among {skipped}" if skipped else f"{where}: no event is left"
 
 
-def training_order(labels: Sequence[int | None], seed: int, epoch: int = 0) -> list[int]:
+def training_order(labels: Sequence[Label | None], seed: int, epoch: int = 0) -> list[int]:
     """A seeded permutation of the recordings that spreads each class evenly over the whole run.
 
     Each class is shuffled and laid out at equal distances, from a random start within the first;
@@ -141,8 +154,18 @@ def training_order(labels: Sequence[int | None], seed: int, epoch: int = 0) -> l
     """
     generator = np.random.default_rng([seed, epoch])
     positions = np.empty(len(labels))
-    for label in sorted(set(labels), key=lambda value: -1 if value is None else value):
-        members = np.flatnonzero([candidate == label for candidate in labels])
+    by_label: dict[Label | None, list[int]] = {}
+    for index, label in enumerate(labels):
+        by_label.setdefault(label, []).append(index)
+    for label in sorted(by_label, key=_rank):
+        members = np.array(by_label[label])
         places = (np.arange(members.size) + generator.random()) / members.size
         positions[generator.permutation(members)] = places
     return [int(index) for index in np.argsort(positions, kind="stable")]
+
+
+def _rank(label: Label | None) -> tuple[int, int, str]:
+    """Sorts labels: none, numbers, names."""
+    if label is None:
+        return 0, 0, ""
+    return (2, 0, label) if isinstance(label, str) else (1, label, "")

@@ -13,7 +13,8 @@ from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.model.model import Model
 from feast_codegen.host.evaluation.ablation import Measure, Stage, feature_stages, raw_stages
 from feast_codegen.host.evaluation.classifiers import HistogramClassifier, confusion, predictions
-from feast_codegen.host.evaluation.feature_vectors import feature_vectors
+from feast_codegen.host.evaluation.feature_vectors import feature_vectors, groups_of, labels_of
+from feast_codegen.host.evaluation.folds import most_folds
 from feast_codegen.host.evaluation.network_size import NOISE_HZ, noise_wins
 from feast_codegen.host.evaluation.pooling import Pooling
 from feast_codegen.host.progress import Progress, silent
@@ -82,10 +83,11 @@ def noise_panel(model: Model, source: Source) -> tuple[Panel, tuple[bool, ...]]:
 def readout_panels(model: Model, source: Source, progress: Progress = silent) -> tuple[Panel, ...]:
     """Stage table and confusion matrix; none without labels or with classes too small."""
     labels = [label for label in source.labels if label is not None]
-    sizes = np.unique(labels, return_counts=True)[1]
-    if len(labels) < len(source) or sizes.size < 2 or sizes.min() < FOLDS:
+    if len(labels) < len(source) or len(set(labels)) < 2:
         return ()
     part = source.pick(sorted(training_order(source.labels, 0)[:MOST]))
+    if most_folds(labels_of(part), groups_of(part)) < FOLDS:
+        return ()
     progress(0, 3)
     measure = Measure(_POOLING, folds=FOLDS)
     stages = raw_stages(part, measure)
@@ -93,7 +95,9 @@ def readout_panels(model: Model, source: Source, progress: Progress = silent) ->
     stages += feature_stages(part, model, "features", measure)
     progress(2, 3)
     vectors = feature_vectors(part, model, [_POOLING], arithmetic="fixed")
-    predicted = predictions(vectors.values[0], vectors.labels, HistogramClassifier(1.0), FOLDS)
+    predicted = predictions(
+        vectors.values[0], vectors.labels, HistogramClassifier(1.0), FOLDS, groups=vectors.groups
+    )
     progress(3, 3)
     return (
         _stage_panel(stages, len(part)),

@@ -30,6 +30,7 @@ from feast_codegen.host.link.serial_port import Port, open_port
 from feast_codegen.host.recordings.events import EventStream, check_events
 from feast_codegen.host.recordings.open import open_source
 from feast_codegen.host.recordings.reading import Reading
+from feast_codegen.host.recordings.source import Source
 from feast_codegen.host.streaming.cameras import EDVS_SENSOR, GENX320_SENSOR, EdvsDecoder, Genx320Decoder
 from feast_codegen.host.streaming.streamer import Feed, Recorded
 
@@ -45,15 +46,17 @@ def recorded_feeds(
     limit: int | None,
     reading: Reading = Reading(),
     filters: Filters | None = None,
+    opened: Callable[[Source], Source] = lambda source: source,
 ) -> Iterator[Feed]:
     """Recordings of a source, in order.
 
     `camera`: what the device takes. `filters`: of a model whose device leaves them to us; they come first.
+    `opened` is given the source when it is open, and returns it.
     Raises FeastError if there is no such source, or its sensor is larger than the camera.
     """
     if filters:
         camera = filters.camera
-    source = open_source(spec, camera if Path(spec).exists() else None, reading=reading)
+    source = opened(open_source(spec, camera if Path(spec).exists() else None, reading=reading))
     if source.sensor.width > camera.width or source.sensor.height > camera.height:
         raise FeastError(f"{spec}: has a {source.sensor} sensor, the device is built for {camera}")
     if filters:

@@ -24,7 +24,7 @@ from feast_codegen.host.link.requests import Words
 from feast_codegen.host.link.run_protocol import NO_LEARNING, Timeouts
 from feast_codegen.host.link.run_results import BATCH_EVENTS, NO_EVENTS, ResultChunk, Summary
 from feast_codegen.host.link.serial_port import LinkError
-from feast_codegen.host.recordings.events import EventStream
+from feast_codegen.host.recordings.events import EventStream, Label
 
 _ATTEMPTS: Final = 4
 STANDSTILL_S: Final = Timeouts().standstill_s
@@ -44,7 +44,7 @@ class Feed(Protocol):
     def name(self) -> str: ...
 
     @property
-    def label(self) -> int | None:
+    def label(self) -> Label | None:
         """What it shows, if that is known."""
         ...
 
@@ -72,7 +72,7 @@ class Recorded:
         return self.stream.name
 
     @property
-    def label(self) -> int | None:
+    def label(self) -> Label | None:
         return self.stream.label
 
     @property
@@ -109,7 +109,7 @@ class Finished:
 
     recording: int
     name: str
-    label: int | None
+    label: Label | None
     """Of the source; what the device thinks is in the summary."""
     summary: Summary
 

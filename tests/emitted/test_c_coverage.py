@@ -81,9 +81,17 @@ def test_every_line_and_branch_is_taken(
     assert left_out(network, options, kernel, tmp_path) == []
 
 
+def test_the_long_check_meets_every_option() -> None:
+    """An empty list of parameters would pass without a word."""
+    chosen = {
+        (options.learning, options.select, options.weights, options.readout) for options in all_options()
+    }
+    assert len(chosen) == len(all_options()) == 12  # 2^4 without int8 weights that learn
+
+
 @pytest.mark.prove
 @pytest.mark.parametrize("network", networks())
-@pytest.mark.parametrize("options", all_options(), ids=str)
+@pytest.mark.parametrize("options", all_options(), ids=lambda options: options.flags or "defaults")
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_line_and_branch_is_taken_everywhere(
     kernel: Kernel, options: Options, network: str, tmp_path: Path

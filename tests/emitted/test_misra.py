@@ -30,7 +30,7 @@ def test_every_required_rule_holds_or_is_commented(tmp_path: Path) -> None:
 
 @pytest.mark.prove
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("options", all_options())
+@pytest.mark.parametrize("options", all_options(), ids=lambda options: options.flags or "defaults")
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_required_rule_holds_everywhere(
     kernel: Kernel, options: Options, network: str, tmp_path: Path

@@ -41,6 +41,7 @@ from feast_codegen.host.link.run_protocol import Timeouts
 from feast_codegen.host.recordings.events import EventStream
 from feast_codegen.host.streaming.streamer import Finished, Recorded, Streamer
 from tests.fuzz.hostile_line import Body, Change, FakeWorld, Plan
+from tests.support.fault_proxy import spoil_bytes
 from tests.support.link_device import FakeDevice, toy_events, toy_results
 
 STATUS_S: Final = 5.0
@@ -188,24 +189,7 @@ def swallowing(rng: random.Random) -> Change:
 
 def noise(rate: float) -> Callable[[bytes, random.Random], bytes]:
     """Flipped, lost, doubled and foreign bytes."""
-
-    def spoil(data: bytes, rng: random.Random) -> bytes:
-        out = bytearray()
-        for byte in data:
-            kind = rng.random() / rate
-            if kind < 1:
-                out.append(byte ^ 1 << rng.randrange(8))
-            elif kind < 2:
-                continue
-            elif kind < 3:
-                out += bytes((byte, byte))
-            elif kind < 4:
-                out += bytes((rng.randrange(256), byte))
-            else:
-                out.append(byte)
-        return bytes(out)
-
-    return spoil
+    return lambda data, rng: spoil_bytes(data, rate, rng)[0]
 
 
 def frames_that(do: str, rate: float) -> Callable[[bytes, random.Random], bytes]:

@@ -82,21 +82,28 @@ class Line:
         return piece[:at] + bytes([flipped or 0xFF]) + piece[at + 1 :]
 
     def _spoil_bytes(self, data: bytes) -> bytes:
-        rate, rng, out = self._faults.byte_rate, self._rng, bytearray()
-        for byte in data:
-            kind = rng.random() / rate
-            self.changed_bytes += kind < 4
-            if kind < 1:
-                out.append(byte ^ 1 << rng.randrange(8))
-            elif kind < 2:
-                continue
-            elif kind < 3:
-                out += bytes((byte, byte))
-            elif kind < 4:
-                out += bytes((rng.randrange(256), byte))
-            else:
-                out.append(byte)
-        return bytes(out)
+        spoilt, changed = spoil_bytes(data, self._faults.byte_rate, self._rng)
+        self.changed_bytes += changed
+        return spoilt
+
+
+def spoil_bytes(data: bytes, rate: float, rng: random.Random) -> tuple[bytes, int]:
+    """`data` with bytes flipped, lost, doubled or preceded by foreign ones, each at `rate`; how many were."""
+    out, changed = bytearray(), 0
+    for byte in data:
+        kind = rng.random() / rate
+        changed += kind < 4
+        if kind < 1:
+            out.append(byte ^ 1 << rng.randrange(8))
+        elif kind < 2:
+            continue
+        elif kind < 3:
+            out += bytes((byte, byte))
+        elif kind < 4:
+            out += bytes((rng.randrange(256), byte))
+        else:
+            out.append(byte)
+    return bytes(out), changed
 
 
 class Proxy(threading.Thread):

@@ -154,7 +154,7 @@ def test_unlocked_where_a_locked_package_is_not_made_for(linux: Machine) -> None
     assert linux.run("setup").stderr == ""
 
 
-def test_interrupted_set_up_is_begun_anew(linux: Machine) -> None:
+def test_interrupted_set_up_starts_again(linux: Machine) -> None:
     linux.add_python()
     linux.add_compilers()
     assert "pip could not install" in last_line(linux.run("setup", PIP_FAILS="yes"))

@@ -114,7 +114,7 @@ class TestSignals:
         """Thresholds and wins of one moment, and the run goes on as if nothing had been asked."""
         features = 16 if name == "device" else 300
         link = link_to(request.getfixturevalue(name), losing(1, rate))
-        events = toy_events(3000)
+        events = toy_events(1000)
         results = []
         for chunk in link.stream(events):
             results.append(chunk.results)

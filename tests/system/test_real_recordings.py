@@ -37,17 +37,21 @@ def spread(source: Source, count: int) -> Source:
     return source.pick([int(i) for i in np.linspace(0, len(source) - 1, count)])
 
 
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.prove)])
 @pytest.mark.parametrize(("polarity", "kernel"), [("merged", "dsp"), ("separate", "vector")])
-def test_emitted_c_equals_the_twin_on_every_event(nmnist: Path, polarity: Polarity, kernel: Kernel) -> None:
-    """All 850 recordings, frozen and learning: results and final states."""
+def test_emitted_c_equals_the_twin_on_every_event(
+    nmnist: Path, polarity: Polarity, kernel: Kernel, step: int
+) -> None:
+    """Every fifth of the 850 recordings, or all, frozen and learning: results and final states."""
     source = open_source(str(nmnist))
     streams = [stream for split in ("train", "test") for stream in source.split(split)]
     assert len(streams) == 850
+    streams = streams[::step]
     report = verify(trained(nmnist, polarity), streams, kernel=kernel)
     assert report.mismatches == 0
     events = sum(stream.events.size for stream in streams)
     assert {mode.events for mode in report.modes.values()} == {events}
-    assert events > 3_400_000
+    assert events > 3_300_000 // step
     assert report.agreement.untied_fraction == 1.0
 
 

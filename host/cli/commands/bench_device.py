@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feast_codegen.host.cli.output import print_json, progress
+from feast_codegen.host.cli.reading_options import remembered
 from feast_codegen.host.cli.shared_options import BoardOption, JsonOption, SensorOption, parse_sensor
 from feast_codegen.host.progress import note
 
@@ -52,7 +53,7 @@ def device(
     from feast_codegen.host.recordings.open import open_source
 
     target = get_board(board)
-    opened = open_source(source, parse_sensor(sensor))
+    opened = remembered(open_source(source, parse_sensor(sensor)))
     held = opened.splits.get("test", opened)
     picked = min(max_recordings, len(held))
     run = held.pick([i * len(held) // picked for i in range(picked)])

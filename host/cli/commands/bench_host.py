@@ -9,6 +9,7 @@ import typer
 
 from feast_codegen.codegen.base.limits import MOST_FEATURES_PER_BANK, MOST_RADIUS
 from feast_codegen.host.cli.output import print_json, progress
+from feast_codegen.host.cli.reading_options import remembered
 from feast_codegen.host.cli.shared_options import JsonOption, SensorOption, parse_sensor
 from feast_codegen.host.progress import note
 
@@ -55,7 +56,7 @@ def host(
     )
     from feast_codegen.host.recordings.open import open_source
 
-    recordings = open_source(source, parse_sensor(sensor))
+    recordings = remembered(open_source(source, parse_sensor(sensor)))
     with progress("bench: measurements") as report:
         sizes = FEATURES_PER_BANK if features is None else (features,)
         outcome = bench_host(recordings, events, rounds, report, features=sizes, radius=radius)

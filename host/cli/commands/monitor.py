@@ -24,7 +24,7 @@ from feast_codegen.host.cli.commands.stream import (
 )
 from feast_codegen.host.cli.emission_options import DeviceOptions
 from feast_codegen.host.cli.option_groups import with_option_groups
-from feast_codegen.host.cli.reading_options import ReadingOptions
+from feast_codegen.host.cli.reading_options import ReadingOptions, remembered
 from feast_codegen.host.progress import note
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def monitor(
             if feed is not None:
                 return iter([feed])
             assert source is not None
-            return recorded_feeds(source, sensor, pace, None, reading.reading(), ours)
+            return recorded_feeds(source, sensor, pace, None, reading.reading(), ours, remembered)
 
         session = Session(streamer, feeds, network, folder, options)
         stack.enter_context(server.running(session))

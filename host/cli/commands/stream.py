@@ -17,7 +17,7 @@ from feast_codegen.codegen.model.options import Options
 from feast_codegen.host.cli.emission_options import DeviceOptions, EmissionOptions
 from feast_codegen.host.cli.option_groups import with_option_groups
 from feast_codegen.host.cli.output import print_facts, print_json
-from feast_codegen.host.cli.reading_options import ReadingOptions
+from feast_codegen.host.cli.reading_options import ReadingOptions, remembered
 from feast_codegen.host.cli.shared_options import (
     JsonOption,
     MaxRecordingsOption,
@@ -160,7 +160,9 @@ def stream(
             feeds = iter([feed])
         else:
             assert source is not None
-            feeds = recorded_feeds(source, hello.camera, pace, max_recordings, reading.reading(), ours)
+            feeds = recorded_feeds(
+                source, hello.camera, pace, max_recordings, reading.reading(), ours, remembered
+            )
         recorder = stack.enter_context(Recorder(output)) if output is not None else None
         readout = network.readout if network is not None else None
         tally = _Tally(readout.labels if readout else ())

@@ -143,7 +143,7 @@ def train(
     save_model(model, output)
     training, signals = model.training, outcome.signals
     if outcome.skipped:
-        note(f"codegen: {count(outcome.skipped)} bad events were left out")
+        recordings.left_out.add("events", "bad: outside the sensor or back in time", outcome.skipped)
     if as_json:
         print_json(
             {
@@ -152,7 +152,6 @@ def train(
                 "source": training.source,
                 "recordings": training.recordings,
                 "events": training.events,
-                "left_out": outcome.skipped,
                 "epochs": training.epochs,
                 "features": params.total_features,
                 "channels": params.channels if lower else None,
@@ -170,6 +169,7 @@ def train(
                     "labels": fitted.readout.labels,
                     "accuracy": fitted.accuracy,
                     "folds": fitted.folds,
+                    "groups": fitted.groups,
                     "strength": fitted.strength,
                 },
                 "seconds": round(seconds, 3),
@@ -189,14 +189,15 @@ def train(
             "miss rate": f"{percent(training.miss_rate)} at the end, law {percent(params.law_miss_rate)}"
             + ("" if signals.converged(params) else ": not converged, more events or epochs may help"),
         }
-        | ({} if fitted is None else {"readout": _readout_text(fitted)})
+        | ({} if fitted is None else {"readout": _readout_text(fitted, training.recordings)})
         | {"time": f"{seconds:.1f} s"}
     )
 
 
-def _readout_text(fitted: FittedReadout) -> str:
+def _readout_text(fitted: FittedReadout, recordings: int) -> str:
     readout = fitted.readout
-    return (
-        f"{len(readout.labels)} classes, {readout.grid}x{readout.grid} cells, {percent(fitted.accuracy, 1)} "
-        f"{fitted.folds}-fold cross-validated"
-    )
+    checked = "accuracy unknown: a class comes from one group of recordings alone"
+    if fitted.folds:
+        over = f" over {count(fitted.groups)} groups" if fitted.groups < recordings else ""
+        checked = f"{percent(fitted.accuracy, 1)} {fitted.folds}-fold cross-validated{over}"
+    return f"{len(readout.labels)} classes, {readout.grid}x{readout.grid} cells, {checked}"

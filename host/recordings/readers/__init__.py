@@ -57,12 +57,18 @@ _STREAMS: Final = (".aedat", ".aedat4", ".npz", ".h5", ".hdf5")
 
 
 def open_recording(
-    path: Path, sensor: Sensor | None = None, *, reading: Reading = Reading(), left_out: LeftOut | None = None
+    path: Path,
+    sensor: Sensor | None = None,
+    *,
+    reading: Reading = Reading(),
+    left_out: LeftOut | None = None,
+    may_be_smaller: bool = False,
 ) -> Recording:
     """Open an event file as `reading` says, `sensor` before its own; `left_out` counts what is not read.
 
     Raises FeastError for an unknown format, a damaged or foreign file, if no size is known, if the file's
-    differs from that of `reading`, or if `reading` says what the format leaves nobody to say.
+    differs from that of `reading` (with `may_be_smaller`: is larger), or if `reading` says what the format
+    leaves nobody to say.
     """
     suffix, sensor = path.suffix.lower(), sensor or reading.sensor
     if suffix not in _OPENERS:
@@ -75,7 +81,8 @@ def open_recording(
         if sensor is None:
             raise FeastError(f"{path}: the file does not say how large the sensor is; give --sensor WxH")
         return Recording(sensor, opened.chunks)
-    if sensor not in (None, opened.sensor):
+    is_smaller = sensor is not None and sensor.holds(opened.sensor)
+    if sensor not in (None, opened.sensor) and not (may_be_smaller and is_smaller):
         raise FeastError(f"{path}: has a {opened.sensor} sensor, not {sensor}")
     return opened
 

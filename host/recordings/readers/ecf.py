@@ -67,6 +67,19 @@ def _word(data: Bytes, at: int, size: int) -> Any:
 
 
 @jit()
+def _run_length(data: Bytes, at: int, length: Any, longest: int) -> tuple[Any, int]:
+    """Length of a run and the place after it: `longest` stands for one in the next two bytes.
+
+    A run that the data ends in has length 0, which no run has.
+    """
+    if length != longest:
+        return length, at
+    if at + 2 > data.size:
+        return np.int64(0), at
+    return _word(data, at, 2), at + 2
+
+
+@jit()
 def _times(data: Bytes, at: int, count: int, t: npt.NDArray[np.int64]) -> int:
     """Runs of a step and a length in one byte; a step of 15 is the next 4 bits of a longer one.
 
@@ -93,11 +106,7 @@ def _times(data: Bytes, at: int, count: int, t: npt.NDArray[np.int64]) -> int:
             now += long
             continue
         now += step
-        if length == 15:
-            if at + 2 > data.size:
-                return -1
-            length = _word(data, at, 2)
-            at += 2
+        length, at = _run_length(data, at, length, 15)
         if length == 0 or done + length > count:
             return -1
         t[done : done + length] = now
@@ -113,13 +122,7 @@ def _rows(data: Bytes, at: int, count: int, y: npt.NDArray[np.uint16]) -> int:
         if at < 0 or at + 2 > data.size:
             return -1
         word = _word(data, at, 2)
-        length = word & 31
-        at += 2
-        if length == 31:
-            if at + 2 > data.size:
-                return -1
-            length = _word(data, at, 2)
-            at += 2
+        length, at = _run_length(data, at + 2, word & 31, 31)
         if length == 0 or done + length > count:
             return -1
         y[done : done + length] = word >> 5
@@ -153,13 +156,7 @@ def _polarities(data: Bytes, at: int, count: int, p: npt.NDArray[np.uint8]) -> b
         if at < 0 or at >= data.size:
             return False
         polarity = data[at] >> 7
-        length: Any = np.int64(data[at] & 127)
-        at += 1
-        if length == 127:
-            if at + 2 > data.size:
-                return False
-            length = _word(data, at, 2)
-            at += 2
+        length, at = _run_length(data, at + 1, np.int64(data[at] & 127), 127)
         if length == 0 or done + length > count:
             return False
         p[done : done + length] = polarity

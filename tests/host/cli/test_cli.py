@@ -75,7 +75,7 @@ def test_train_reports_what_it_learned(codegen: Codegen) -> None:
     values = outcome.values
     assert values["events"] > 1000 and values["recordings"] == 4 and values["features"] == 4
     assert 0 <= values["miss_rate"] <= 1 and len(values["model_id"]) == 64
-    assert values["left_out"] == 0 and values["accuracy"] is None
+    assert values["left_out"] == [] and values["accuracy"] is None
     assert values["law_miss_rate"] == Hyperparameters(features=4).law_miss_rate
 
 
@@ -258,8 +258,9 @@ def test_bad_events_are_left_out_on_request(codegen: Codegen, tmp_path: Path) ->
     rows = [(t, 10, 10, 1) for t in range(0, 4000, 2)]
     path = write_events(tmp_path / "bad.bin", [*rows, (1, 10, 10, 1), (4000, 99, 3, 0)])
     outcome = codegen("train", path, "-o", "m.npz", "--skip-bad-events", "--json")
-    assert outcome.code == 0 and outcome.values["left_out"] == 2
-    assert outcome.err == "codegen: 2 bad events were left out\n"
+    why = "bad: outside the sensor or back in time"
+    assert outcome.code == 0 and outcome.values["left_out"] == [{"what": "events", "why": why, "count": 2}]
+    assert outcome.err == f"codegen: bad.bin: 2 events left out: {why}\n"
 
 
 def test_sensor_of_a_file(codegen: Codegen, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from feast_codegen.codegen.model.file import save_model
 from tests.support.firmware_project import needs_compiler
 from tests.support.networks import make_model
 from tests.support.paths import ROOT
+from tests.support.signals import default_signals
 
 LIMIT_S = 120
 MARK = "FEAST_TEST_MARK"
@@ -70,9 +71,8 @@ sleep 300
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # A shell lets what it starts in the background ignore Ctrl-C; nobody else's group gets ours.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
-            start_new_session=True,
+            preexec_fn=default_signals,
+            start_new_session=True,  # so that no other process gets ours
         )
 
     def alive(self) -> list[str]:

@@ -28,6 +28,7 @@ from feast_codegen.host.link.link import open_link
 from feast_codegen.host.link.run_protocol import RunExchange, Timeouts
 from feast_codegen.host.link.serial_port import open_port
 from tests.support import link_device
+from tests.support.fault_proxy import spoil_bytes
 from tests.support.link_device import BUILD_ID, FakeDevice, toy_events, toy_results
 from tests.support.waiting import LIMIT_S
 
@@ -113,24 +114,7 @@ class Host:
 def noise(seed: int, rate: float) -> Noise:
     """Flips, drops, doubles and adds bytes, each at `rate` a byte."""
     rng = random.Random(seed)
-
-    def spoil(data: bytes) -> bytes:
-        out = bytearray()
-        for byte in data:
-            kind = rng.random()
-            if kind < rate:
-                out.append(byte ^ 1 << rng.randrange(8))
-            elif kind < 2 * rate:
-                continue
-            elif kind < 3 * rate:
-                out += bytes((byte, byte))
-            elif kind < 4 * rate:
-                out += bytes((rng.randrange(256), byte))
-            else:
-                out.append(byte)
-        return bytes(out)
-
-    return spoil
+    return lambda data: spoil_bytes(data, rate, rng)[0]
 
 
 class TestCleanLine:

@@ -23,6 +23,7 @@ from feast_codegen.codegen.model.file import save_model
 from tests.host.cli.test_cli import Codegen, codegen  # noqa: F401 (a fixture)
 from tests.support import link_device
 from tests.support.networks import make_model
+from tests.support.signals import default_signals
 
 LIMIT_S = 300.0
 """Only what never comes lasts as long."""
@@ -41,7 +42,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(program: Path, folder: Path, file_bytes: int | None = None) -> Iterator[subprocess.Popen[str]]:
     """The command, streaming as fast as it goes to `folder`; file_bytes: it can write no longer file."""
 
-    def limit() -> None:
+    def prepare() -> None:
+        default_signals()
         if file_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 
@@ -52,7 +54,7 @@ def command(program: Path, folder: Path, file_bytes: int | None = None) -> Itera
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=limit,
+            preexec_fn=prepare,
         )
         try:
             yield process

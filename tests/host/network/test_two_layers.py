@@ -103,7 +103,7 @@ def test_learned_state_becomes_a_model_of_two_layers() -> None:
     foreign[-5] ^= 1
     with pytest.raises(FeastError, match="another lower layer"):
         from_words(foreign, origin)
-    with pytest.raises(FeastError, match="not of a network of 4 features"):
+    with pytest.raises(FeastError, match="not those of 4 features"):
         from_words(twin.learned()[:-1], origin)
 
 

@@ -182,7 +182,7 @@ def test_files_and_folders_that_are_refused(tmp_path: Path, classes: Path) -> No
     (tmp_path / "a.mp4").touch()
     with pytest.raises(FeastError, match=r"a.mp4: unknown format '.mp4'; supported: .bin .raw"):
         open_source(str(tmp_path / "a.mp4"))
-    with pytest.raises(FeastError, match="notes: no recordings; expected event files, <digit>"):
+    with pytest.raises(FeastError, match="notes: no recordings; expected event files, <class>"):
         open_source(str(classes / "notes"))
     with pytest.raises(FeastError, match="has a 34x34 sensor, not 10x10"):
         open_source("sim:bars", Sensor(10, 10))
@@ -191,10 +191,7 @@ def test_files_and_folders_that_are_refused(tmp_path: Path, classes: Path) -> No
         open_source(str(classes))
     (classes / "2" / "c.bin").write_bytes(b"")
     with pytest.raises(FeastError, match=r"c.bin: the file is empty"):
-        open_source(str(classes))
-    write(classes / "clap" / "a.bin")
-    with pytest.raises(FeastError, match="clap: the folder of a class is named by its number"):
-        open_source(str(classes))
+        open_source(str(classes / "2" / "c.bin"))
 
 
 # Simulated recordings and tonic

@@ -35,6 +35,7 @@ from feast_codegen.host.streaming.recorder import Recorder
 from feast_codegen.host.streaming.streamer import Recorded
 from tests.support import link_device
 from tests.support.networks import make_events, make_model, with_readout
+from tests.support.signals import default_signals
 from tests.support.waiting import LIMIT_S
 
 SOURCE = "sim:bars?seed=3&count=2"
@@ -218,7 +219,8 @@ def test_a_camera_is_streamed_until_ctrl_c(port: str, tmp_path: Path) -> None:
         "--output",
         str(out),
     ]
-    process = subprocess.Popen([*command, "--camera", f"edvs://{os.ttyname(theirs)}"], stderr=stderr)
+    camera = f"edvs://{os.ttyname(theirs)}"
+    process = subprocess.Popen([*command, "--camera", camera], stderr=stderr, preexec_fn=default_signals)
     read_until(ours, rb"^!E4\nE\+\n$")
     os.write(ours, b"".join(bytes([0x80 | i, i, 0, 0, 1, i]) for i in range(30)))
     read_until(screen, rb"\x1b\[K30 events  \d+ events/s  latency \d+\.\d ms  recovered \d+  replayed 0")

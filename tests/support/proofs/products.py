@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from feast_codegen.codegen.base.errors import FeastError
-from feast_codegen.codegen.fixed_point.quantise import quantise, stored_weights
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import Model, Sensor
 from feast_codegen.codegen.model.options import Options, every_combination
@@ -15,11 +13,8 @@ SENSOR: Final = Sensor(13, 9)
 
 
 def all_options() -> list[Options]:
-    """Every combination of the options that the quantiser does not refuse; a new option joins by itself.
-
-    Without filters the code is that of a network that has none.
-    """
-    return [options for options in every_combination() if _allowed(options)]
+    """Every combination of the options; without filters the code is that of a network that has none."""
+    return [options for options in every_combination() if options.filters]
 
 
 def networks(radius: int = 2, features: int = 5) -> dict[str, Model]:
@@ -35,13 +30,3 @@ def networks(radius: int = 2, features: int = 5) -> dict[str, Model]:
         "limited": behind(Filters(SENSOR, max_rate=5000, burst=20), **size),
         "layers": with_readout(make_stack(lower, border="zero", **size)),
     }
-
-
-def _allowed(options: Options) -> bool:
-    if not options.filters:
-        return False
-    try:
-        stored_weights(quantise(make_model())[0], options)
-    except FeastError:
-        return False
-    return True
