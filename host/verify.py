@@ -17,7 +17,7 @@ from feast_codegen.codegen.emit.render import render
 from feast_codegen.codegen.fixed_point.quantise import QuantModel, cosine_bound, quantise
 from feast_codegen.codegen.model.model import Model, emitted_filters
 from feast_codegen.codegen.model.options import Options
-from feast_codegen.codegen.model.readout import name_of
+from feast_codegen.codegen.model.readout import Readout, name_of
 from feast_codegen.codegen.twin.network import Twin
 from feast_codegen.host.evaluation.fit_readout import label_of
 from feast_codegen.host.network.float_model import FloatFeast, Scores
@@ -171,7 +171,7 @@ def verify(
             run.compare(stream)
         winners, agreed = _agreement(model, quant, reference, nearest, stream.events)
         agreement += agreed
-        if model.readout is not None and options.readout and stream.label is not None:
+        if isinstance(model.readout, Readout) and options.readout and stream.label is not None:
             names = model.readout.labels
             labels.append(str(stream.label))
             fixed += labels[-1] == name_of(names, frozen.label)

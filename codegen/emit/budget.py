@@ -19,6 +19,7 @@ from feast_codegen.codegen.emit.footprint_model import (
 from feast_codegen.codegen.emit.weight_layout import make_layout
 from feast_codegen.codegen.fixed_point import formats
 from feast_codegen.codegen.fixed_point.state_layout import FILTER, READOUT, layer_names
+from feast_codegen.codegen.model.fading_readout import FadingSize
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import Shape
 from feast_codegen.codegen.model.options import Options
@@ -109,6 +110,16 @@ def layer_members(shape: Shape, options: Options, kernel: Kernel) -> tuple[Membe
     return (*time, surface, *counters)
 
 
+def check_emittable(readout: ReadoutSize | FadingSize) -> ReadoutSize:
+    """The size of class scores; raises FeastError for a fading readout, of which there is no C."""
+    if isinstance(readout, FadingSize):
+        raise FeastError(
+            "the model's readout fades, and this version emits no C for it: give --no-readout for the "
+            "network alone"
+        )
+    return readout
+
+
 def readout_members(readout: ReadoutSize) -> tuple[Member, ...]:
     """Members of the struct of class scores."""
     return (
@@ -153,7 +164,7 @@ def network_members(shape: Shape, options: Options, kernel: Kernel) -> tuple[Mem
     if filters is not None:
         members.append(_struct(FILTER, "filters before the network", filter_members(filters)))
     if shape.readout is not None:
-        members.append(_struct(READOUT, "class scores", readout_members(shape.readout)))
+        members.append(_struct(READOUT, "class scores", readout_members(check_emittable(shape.readout))))
     members += [
         Member("outside", "uint32_t", 0, "events off the camera"),
         Member("backwards", "uint32_t", 0, "events out of order"),

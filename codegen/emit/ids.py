@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from feast_codegen.codegen.base.tool import VERSION
@@ -15,6 +15,7 @@ from feast_codegen.codegen.fixed_point.quantise import (
     effective_readout,
     state_id,
 )
+from feast_codegen.codegen.fixed_point.quantise_readout import QuantFading
 from feast_codegen.codegen.model.options import Options
 from feast_codegen.codegen.protocol import messages
 
@@ -62,7 +63,8 @@ def build_id(quant: QuantModel, options: Options) -> str:
         content["lower"] = build_id(quant.lower, options.below)
     readout = effective_readout(quant, options)
     if readout is not None:
-        content["readout"] = [readout.grid, readout.labels, readout.bits, readout.digest]
+        form = asdict(readout.size) if isinstance(readout, QuantFading) else readout.bits
+        content["readout"] = [readout.grid, readout.labels, form, readout.digest]
     if filters := effective_filters(quant, options):
         content["filters"] = filters.stored
     return _digest(content)

@@ -19,6 +19,7 @@ from feast_codegen.codegen.emit.budget import (
     Budget,
     Member,
     budget,
+    check_emittable,
     check_fit,
     filter_members,
     layer_members,
@@ -37,6 +38,7 @@ from feast_codegen.codegen.fixed_point.quantise import (
     effective_readout,
     stored_weights,
 )
+from feast_codegen.codegen.fixed_point.quantise_readout import QuantFading
 from feast_codegen.codegen.fixed_point.state_layout import (
     FILTER,
     READOUT,
@@ -332,7 +334,7 @@ def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: 
     stages = state.stages()
     models = ((quant.lower, options.below), (quant, options)) if quant.lower else ((quant, options),)
     filters = effective_filters(quant.lower or quant, options)
-    readout = effective_readout(quant, options)
+    readout = _scores(quant, options)
     return Plan(
         ids=make_ids(quant, options, kernel),
         board=name,
@@ -354,6 +356,14 @@ def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: 
         state=state,
         budget=budget(quant.shape, options, kernel),
     )
+
+
+def _scores(quant: QuantModel, options: Options) -> QuantReadout | None:
+    readout = effective_readout(quant, options)
+    if not isinstance(readout, QuantFading):
+        return readout
+    check_emittable(readout.size)
+    return None
 
 
 def _lay_out(

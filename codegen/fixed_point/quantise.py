@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.fixed_point import formats
+from feast_codegen.codegen.fixed_point.quantise_readout import QuantFading, quantise_fading
 from feast_codegen.codegen.fixed_point.state_layout import (
     StateLayout,
     Values,
@@ -17,6 +18,7 @@ from feast_codegen.codegen.fixed_point.state_layout import (
     layer_names,
     state_layout,
 )
+from feast_codegen.codegen.model.fading_readout import FadingReadout
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import (
     Hyperparameters,
@@ -60,7 +62,7 @@ class QuantModel:
     learning_shift: int
     lower: QuantModel | None = None
     """The layer below, which feeds this one."""
-    readout: QuantReadout | None = None
+    readout: QuantReadout | QuantFading | None = None
     filters: Filters | None = None
     """In front of this layer."""
 
@@ -115,10 +117,16 @@ def quantise(model: Model) -> tuple[QuantModel, QuantReport]:
         delta_e_q30=formats.to_unit(params.delta_e),
         learning_shift=formats.learning_shift(round(params.eta * 2**32), bits),
         lower=quantise(model.lower)[0] if model.lower else None,
-        readout=quantise_readout(model.readout) if model.readout else None,
+        readout=_quantised_readout(model),
         filters=model.filters,
     )
     return quant, _report(model, quant)
+
+
+def _quantised_readout(model: Model) -> QuantReadout | QuantFading | None:
+    if isinstance(model.readout, FadingReadout):
+        return quantise_fading(model.readout, model.sensor)
+    return quantise_readout(model.readout) if model.readout else None
 
 
 def check_learnable(params: Hyperparameters) -> None:
@@ -166,7 +174,7 @@ def _check_norms(quant: QuantModel) -> None:
         )
 
 
-def effective_readout(quant: QuantModel, options: Options) -> QuantReadout | None:
+def effective_readout(quant: QuantModel, options: Options) -> QuantReadout | QuantFading | None:
     """The readout that twin and plan work with, if there is one."""
     return quant.readout if options.readout else None
 

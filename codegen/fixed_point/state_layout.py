@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feast_codegen.codegen.base.errors import FeastError
+from feast_codegen.codegen.model.fading_readout import FadingSize
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import Shape
 
@@ -144,6 +145,25 @@ SCORES: Final = (
     ),
     Section("scored", "u16", "with a readout: 1 if an event was scored since the reset", "scored flag"),
 )
+HISTOGRAM: Final = (
+    Section(
+        "entries",
+        "u16",
+        "with a fading readout (section 15), in place of `scores`: entries after all halvings, feature by "
+        "feature, row by row",
+        "entry of feature {F}, cell x={GW} y={GH}",
+        ("F", "GH", "GW"),
+    ),
+    Section("excess", "u16", "with a fading readout: excess `k`", "excess"),
+    Section("fade_step", "u16", "with a fading readout: step `j` within the octave", "step of the readout"),
+    Section(
+        "fade_us",
+        "u64",
+        "with a fading readout: `t_s` (0 before the first event scored)",
+        "time of the readout's step",
+    ),
+)
+"""What a fading readout holds before the last section of `SCORES`."""
 
 
 @dataclass(frozen=True)
@@ -300,7 +320,7 @@ def state_layout(shape: Shape) -> StateLayout:
         ]
         order += [(section, holder, _extents(layer), suffix) for section, holder in parts]
     if shape.readout is not None:
-        order += [(section, READOUT, {"classes": shape.readout.classes}, "") for section in SCORES]
+        order += [(section, READOUT, _readout_extents(shape), "") for section in _readout_sections(shape)]
     placed: list[Placed] = []
     for section, stage, extents, suffix in order:
         sizes = tuple(extents[symbol] for symbol in section.extents)
@@ -316,7 +336,19 @@ def score_words(classes: int) -> int:
 
 def markdown() -> str:
     """The table of the numerics page: every section in its order."""
-    rows = [*LEARNED, *ACTIVITY, *REJECTED, *WINDOW, *FILTERED, *LIMITER, TICKS_LEFT, SURFACE, *SCORES]
+    rows = [
+        *LEARNED,
+        *ACTIVITY,
+        *REJECTED,
+        *WINDOW,
+        *FILTERED,
+        *LIMITER,
+        TICKS_LEFT,
+        SURFACE,
+        SCORES[0],
+        *HISTOGRAM,
+        SCORES[1],
+    ]
     lines = ["| section | type | words | content |", "|---|---|---|---|"]
     lines += [f"| `{row.name}` | {row.kind} | {row.size} | {row.meaning} |" for row in rows]
     return "\n".join(lines)
@@ -327,6 +359,20 @@ def _filter_sections(filters: Filters | None) -> tuple[Section, ...]:
         return ()
     limiter = LIMITER if filters.max_rate else ()
     return (*FILTERED, *limiter, TICKS_LEFT) if filters.keeps_times else (*FILTERED, *limiter)
+
+
+def _readout_sections(shape: Shape) -> tuple[Section, ...]:
+    return (*HISTOGRAM, SCORES[-1]) if isinstance(shape.readout, FadingSize) else SCORES
+
+
+def _readout_extents(shape: Shape) -> dict[str, int]:
+    readout = shape.readout
+    if readout is None:
+        return {}
+    return {
+        **{"classes": readout.classes, "F": shape.params.total_features},
+        **{"GH": readout.grid, "GW": readout.grid},
+    }
 
 
 def _extents(layer: Shape) -> dict[str, int]:

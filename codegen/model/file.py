@@ -19,6 +19,7 @@ from feast_codegen.codegen.base import tool
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.sensor import Sensor
 from feast_codegen.codegen.base.temporary import replacing
+from feast_codegen.codegen.model.fading_readout import FADING_ARRAYS, FadingReadout, check_fading_readout
 from feast_codegen.codegen.model.filters import Filters, check_filters
 from feast_codegen.codegen.model.model import (
     FORMAT_VERSION,
@@ -32,6 +33,7 @@ from feast_codegen.codegen.model.model import (
 )
 from feast_codegen.codegen.model.readout import Readout, check_readout
 from feast_codegen.codegen.model.schema import (
+    FadingSchema,
     FiltersSchema,
     HeaderSchema,
     LowerSchema,
@@ -141,20 +143,30 @@ def _layer(
 
 
 def _readout(
-    header: ReadoutSchema | None, arrays: dict[str, npt.NDArray[Any]], features: int, path: Path
-) -> Readout | None:
-    if (header is not None) != ("readout_weights" in arrays):
+    header: FadingSchema | ReadoutSchema | None,
+    arrays: dict[str, npt.NDArray[Any]],
+    features: int,
+    path: Path,
+) -> Readout | FadingReadout | None:
+    held = {name for name in arrays if name.startswith("readout_")}
+    expected = {FadingSchema: _FADING_ARRAYS, ReadoutSchema: _SCORE_ARRAYS, type(None): ()}[type(header)]
+    if held != set(expected):
         raise FeastError(f"{path}: header and arrays disagree about a readout")
     if header is None:
         return None
-    weights, bias = (arrays[name].astype(np.float64) for name in ("readout_weights", "readout_bias"))
+    fields: dict[str, Any] = header.model_dump(exclude={"kind"})
+    fields |= {name.removeprefix("readout_"): arrays[name].astype(np.float64) for name in expected}
     try:
-        return check_readout(Readout(header.grid, header.labels, weights, bias), features)
+        if isinstance(header, FadingSchema):
+            return check_fading_readout(FadingReadout(**fields), features)
+        return check_readout(Readout(**fields), features)
     except FeastError as error:
         raise FeastError(f"{path}: {error}") from None
 
 
-_OPTIONAL_ARRAYS: Final = (("lower_weights", "lower_thresholds"), ("readout_weights", "readout_bias"))
+_SCORE_ARRAYS: Final = ("readout_weights", "readout_bias")
+_FADING_ARRAYS: Final = tuple(f"readout_{name}" for name in FADING_ARRAYS)
+_OPTIONAL_ARRAYS: Final = (("lower_weights", "lower_thresholds"), _FADING_ARRAYS, _SCORE_ARRAYS)
 
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:

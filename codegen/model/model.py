@@ -15,6 +15,7 @@ from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.events import Events
 from feast_codegen.codegen.base.limits import MOST_DIMS
 from feast_codegen.codegen.base.sensor import Sensor as Sensor
+from feast_codegen.codegen.model.fading_readout import FADING_ARRAYS, FadingReadout, FadingSize
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.hyperparameters import Border as Border
 from feast_codegen.codegen.model.hyperparameters import Hyperparameters as Hyperparameters
@@ -49,7 +50,7 @@ class Shape:
     """What the network sees: behind the filters, if there are any."""
     lower: Shape | None = None
     """The layer below, which feeds this one."""
-    readout: ReadoutSize | None = None
+    readout: ReadoutSize | FadingSize | None = None
     filters: Filters | None = None
     """In front of the network: with two layers, the lower one has them."""
 
@@ -133,7 +134,7 @@ class Model:
     them, D by patch row, channel, column.
     ``thresholds``: float64 (features,), each in [-1, 1].
     ``lower``: the layer whose winners are this layer's events, frozen; None for a layer on camera events.
-    ``readout``: class scores, for a model that was trained with them; a layer below has none.
+    ``readout``: class scores or a fading readout, for a model trained with one; a layer below has none.
     """
 
     params: Hyperparameters
@@ -143,7 +144,7 @@ class Model:
     thresholds: npt.NDArray[np.float64]
     training: Training
     lower: Model | None = None
-    readout: Readout | None = None
+    readout: Readout | FadingReadout | None = None
     filters: Filters | None = None
     """What is left out of the camera's events; part of the model, for it was learned from what was left. With
     two layers, the lower one has them."""
@@ -230,7 +231,7 @@ def header_text(model: Model) -> str:
     if model.lower is not None:
         header["lower"] = _layer_header(model.lower)
     if model.readout is not None:
-        header["readout"] = {"grid": model.readout.grid, "labels": model.readout.labels}
+        header["readout"] = _readout_header(model.readout)
     if model.input_filters is not None:
         header["filters"] = model.input_filters.stored
     return json.dumps(header, sort_keys=True, allow_nan=False)
@@ -238,6 +239,19 @@ def header_text(model: Model) -> str:
 
 def _layer_header(layer: Model) -> dict[str, Any]:
     return {"hyperparameters": stored_params(layer.params), "training": asdict(layer.training)}
+
+
+def _readout_header(readout: Readout | FadingReadout) -> dict[str, Any]:
+    header: dict[str, Any] = {"grid": readout.grid, "labels": readout.labels}
+    if isinstance(readout, FadingReadout):
+        header |= {"kind": "fading", "tau_us": readout.tau_us}
+        header |= {"min_margin": readout.min_margin, "min_typicality": readout.min_typicality}
+    return header
+
+
+def readout_arrays(readout: Readout | FadingReadout) -> tuple[str, ...]:
+    """Fields of a readout that are arrays; ``readout_`` and the field in a model file."""
+    return FADING_ARRAYS if isinstance(readout, FadingReadout) else ("weights", "bias")
 
 
 def stored_params(params: Hyperparameters) -> dict[str, Any]:
@@ -256,5 +270,5 @@ def stored_arrays(model: Model) -> dict[str, Any]:
         for name in ("weights", "thresholds")
     }
     if model.readout is not None:
-        arrays |= {"readout_weights": model.readout.weights, "readout_bias": model.readout.bias}
+        arrays |= {f"readout_{name}": getattr(model.readout, name) for name in readout_arrays(model.readout)}
     return {name: np.ascontiguousarray(array, "<f8") for name, array in arrays.items()}

@@ -79,12 +79,7 @@ def check_readout(readout: Readout, features: int) -> Readout:
     classes = len(readout.labels)
     if not 1 <= readout.grid <= MOST_GRID:
         raise FeastError(f"readout: grid {readout.grid}: expected 1 to {MOST_GRID}")
-    if not 2 <= classes <= MOST_CLASSES:
-        raise FeastError(f"readout: {classes} classes: expected 2 to {MOST_CLASSES}")
-    for label in readout.labels:
-        check_label(label, "readout")
-    if len(set(readout.labels)) < classes:
-        raise FeastError("readout: two classes have the same label")
+    check_labels(readout.labels)
     shapes = {"weights": (classes, readout.grid**2 * features), "bias": (classes,)}
     for name, shape in shapes.items():
         array = getattr(readout, name)
@@ -107,6 +102,16 @@ def check_label(label: str, where: str) -> str:
             f"{MOST_LABEL_BYTES} bytes of printable UTF-8, no space first or last"
         )
     return label
+
+
+def check_labels(labels: tuple[str, ...]) -> None:
+    """Raise FeastError unless `labels` can name the classes of a readout."""
+    if not 2 <= len(labels) <= MOST_CLASSES:
+        raise FeastError(f"readout: {len(labels)} classes: expected 2 to {MOST_CLASSES}")
+    for label in labels:
+        check_label(label, "readout")
+    if len(set(labels)) < len(labels):
+        raise FeastError("readout: two classes have the same label")
 
 
 def quantise_readout(readout: Readout) -> QuantReadout:

@@ -76,10 +76,21 @@ class LowerSchema(_Strict):
 
 
 class ReadoutSchema(_Strict):
-    """Types only: ranges are those of `check_readout`."""
+    """Class scores. Types only: ranges are those of `check_readout`."""
 
     grid: int
     labels: tuple[str, ...]
+
+
+class FadingSchema(_Strict):
+    """A fading readout. Types only: ranges are those of `check_fading_readout`."""
+
+    kind: Literal["fading"]
+    grid: int
+    labels: tuple[str, ...]
+    tau_us: float
+    min_margin: float
+    min_typicality: float
 
 
 class HeaderSchema(_Strict):
@@ -92,7 +103,7 @@ class HeaderSchema(_Strict):
     sensor: SensorSchema
     training: TrainingSchema
     lower: LowerSchema | None = None
-    readout: ReadoutSchema | None = None
+    readout: FadingSchema | ReadoutSchema | None = None
     filters: FiltersSchema | None = None
 
 

@@ -15,10 +15,13 @@ import numpy.typing as npt
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.events import BACKWARDS, OUTSIDE, Events, Results, feature_events
 from feast_codegen.codegen.fixed_point.quantise import QuantModel, effective_filters, effective_readout
+from feast_codegen.codegen.fixed_point.quantise_readout import QuantFading
 from feast_codegen.codegen.fixed_point.state_layout import ACCEPTANCE, FILTER, READOUT, Values, layer_names
 from feast_codegen.codegen.model.event_filter import PASSED, EventFilter
 from feast_codegen.codegen.model.options import Options
+from feast_codegen.codegen.model.readout import QuantReadout
 from feast_codegen.codegen.twin.acceptance import Acceptance
+from feast_codegen.codegen.twin.fading import Decision, FadingTwin
 from feast_codegen.codegen.twin.kernel import Ints
 from feast_codegen.codegen.twin.layer import LayerTwin
 from feast_codegen.codegen.twin.readout import ReadoutTwin
@@ -44,7 +47,7 @@ class Twin:
         self._filters = filters
         self._entry = EventFilter(filters) if filters else Acceptance(lowest.sensor)
         self.readout = readout = effective_readout(quant, options)
-        self._readout = ReadoutTwin(readout, quant.sensor, quant.params.total_features) if readout else None
+        self._readout = _readout_twin(readout, quant) if readout else None
         self._layout = quant.state(options)
 
     def reset(self) -> None:
@@ -99,6 +102,20 @@ class Twin:
     def label(self) -> int:
         """Index of the class with the largest score; -1 before a feature has won, or without a readout."""
         return self._readout.label if self._readout else -1
+
+    @property
+    def decision(self) -> Decision:
+        """What a fading readout makes of the events so far; raises FeastError without one."""
+        if not isinstance(self._readout, FadingTwin):
+            raise FeastError("the model has no fading readout")
+        return self._readout.decision
+
+    @property
+    def histogram(self) -> Ints:
+        """Of a fading readout: int64 (entries,), a copy; raises FeastError without one."""
+        if not isinstance(self._readout, FadingTwin):
+            raise FeastError("the model has no fading readout")
+        return self._readout.entries.ravel().copy()
 
     def surface(self) -> npt.NDArray[np.int16]:
         """Surfaces of the last layer at the octave of its last event: int16 (surfaces, height, width)."""
@@ -162,3 +179,10 @@ class Twin:
         if self._readout is not None:
             stages[READOUT] = self._readout.values()
         return stages
+
+
+def _readout_twin(readout: QuantReadout | QuantFading, quant: QuantModel) -> ReadoutTwin | FadingTwin:
+    features = quant.params.total_features
+    if isinstance(readout, QuantFading):
+        return FadingTwin(readout, features)
+    return ReadoutTwin(readout, quant.sensor, features)

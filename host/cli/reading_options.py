@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feast_codegen.host.progress import note
-from feast_codegen.host.recordings.reading import Reading, TimeUnit
+from feast_codegen.host.recordings.reading import OnClockReset, Reading, TimeUnit
 
 if TYPE_CHECKING:
     from feast_codegen.codegen.base.sensor import Sensor
@@ -52,6 +52,27 @@ class ReadingOptions:
             "--skip-bad-events", help="Leave out events outside the sensor or back in time, and count them."
         ),
     ] = False
+    on_clock_reset: Annotated[
+        OnClockReset,
+        typer.Option(
+            "--on-clock-reset",
+            help="Where a clock starts again: refuse, make a recording of each stretch, or let time go on.",
+        ),
+    ] = "error"
+    sort_within: Annotated[
+        int,
+        typer.Option(
+            "--sort-within", metavar="US", help="Sort events that are at most this many microseconds late."
+        ),
+    ] = 0
+    max_bad_share: Annotated[
+        float,
+        typer.Option(
+            "--max-bad-share",
+            metavar="SHARE",
+            help="Refuse a recording with a larger share of bad events, from 0 to 1.",
+        ),
+    ] = 0.05
 
     files: Annotated[
         list[str] | None,
@@ -104,6 +125,9 @@ class ReadingOptions:
             labels=None if self.labels is None else str(self.labels),
             split_every_ms=self.split_every,
             groups=self.groups,
+            on_clock_reset=self.on_clock_reset,
+            sort_within_us=self.sort_within,
+            max_bad_share=self.max_bad_share,
         )
 
     def open(self, spec: str, sensor: Sensor | None = None) -> Source:

@@ -42,7 +42,7 @@ def check_events(
     earlier than the one before it (equal times are fine). `first_index` and `after_us` continue a
     recording: the index of the first of these events and the time of the one before.
     """
-    outside, odd = _outside(events, sensor), events["polarity"] > 1
+    outside, odd = is_outside(events, sensor), events["polarity"] > 1
     backwards = np.zeros(events.size, np.bool_)
     backwards[:1] = events["t_us"][:1] < after_us
     backwards[1:] = events["t_us"][1:] < events["t_us"][:-1]
@@ -61,20 +61,6 @@ def check_events(
     raise FeastError(f"{where}: event {first_index + first}: {problem}")
 
 
-def drop_bad_events(events: Events, sensor: Sensor, after_us: int = 0) -> tuple[Events, int]:
-    """Leave out what `check_events` refuses; returns the good events and the count of the others.
-
-    Time is compared with the last event kept, as the device does it, so what is left passes the check.
-    `after_us`: time of the last event kept before these.
-    """
-    inside = events[~_outside(events, sensor) & (events["polarity"] <= 1)]
-    kept = inside
-    if inside.size:
-        latest = np.maximum(np.maximum.accumulate(inside["t_us"]), np.uint64(after_us))
-        kept = inside[inside["t_us"] >= latest]
-    return kept, int(events.size - kept.size)
-
-
-def _outside(events: Events, sensor: Sensor) -> npt.NDArray[np.bool_]:
+def is_outside(events: Events, sensor: Sensor) -> npt.NDArray[np.bool_]:
     outside: npt.NDArray[np.bool_] = (events["x"] >= sensor.width) | (events["y"] >= sensor.height)
     return outside

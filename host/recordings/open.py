@@ -77,12 +77,7 @@ def open_source(
             source = _open_path(Path(spec), reading)
         except OSError as error:
             raise FeastError(f"{error.filename or spec}: cannot read: {error.strerror}") from None
-    return _skipping(source) if reading.skip_bad_events else source
-
-
-def _skipping(source: Source) -> Source:
-    splits = {name: _skipping(part) for name, part in source.splits.items()}
-    return replace(source, skip_bad_events=True, splits=splits)
+    return source
 
 
 # Files and folders
@@ -121,7 +116,10 @@ def _part(source: Source, name: str, split: str) -> Source:
 
 def _arranged(source: Source, reading: Reading, choice: FileChoice | None = None) -> Source:
     """`source` with groups, labels and segments as `reading` says, or as the files beside it do."""
-    source = grouped(source, reading.groups)
+    tolerance = reading.tolerance
+    source = replace(grouped(source, reading.groups), tolerance=tolerance)
+    if tolerance.on_clock_reset == "split":
+        source = source.split_at_resets()
     before = source
     if reading.labels:
         source = labelled(source, Path(reading.labels))

@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
+from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.sensor import Sensor
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
+OnClockReset = Literal["error", "split", "continue"]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What is done about events that are bad or out of order; the defaults refuse a recording with one."""
+
+    skip_bad_events: bool = False
+    on_clock_reset: OnClockReset = "error"
+    sort_within_us: int = 0
+    max_bad_share: float = 0.05
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether every event must be good and in order."""
+        return not (self.skip_bad_events or self.sort_within_us) and self.on_clock_reset == "error"
+
+
+STRICT: Final = Tolerance()
+LONGEST_SORT_US: Final = 1_000_000
+"""Events of this time are held in memory to be sorted."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +59,23 @@ class Reading:
     """Cut recordings into pieces of this length, milliseconds."""
     groups: str = "auto"
     """What cross-validations keep together: auto, file, or a regular expression; see recordings.groups."""
+    on_clock_reset: OnClockReset = "error"
+    """Where a clock starts again: refuse the recording, make one of each stretch, or let time go on."""
+    sort_within_us: int = 0
+    """Sort events that are at most this many microseconds late; 0 to 1,000,000."""
+    max_bad_share: float = 0.05
+    """Share of the events of a recording that may be left out as bad, 0 to 1."""
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """What is done about bad events. Raises FeastError for a value out of range."""
+        if not 0 <= self.sort_within_us <= LONGEST_SORT_US:
+            raise FeastError(
+                f"--sort-within {self.sort_within_us}: expected 0 to {LONGEST_SORT_US} microseconds"
+            )
+        if not 0 <= self.max_bad_share <= 1:
+            raise FeastError(f"--max-bad-share {self.max_bad_share:g}: expected a share from 0 to 1")
+        return Tolerance(self.skip_bad_events, self.on_clock_reset, self.sort_within_us, self.max_bad_share)
 
 
 @dataclass

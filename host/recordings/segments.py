@@ -11,6 +11,7 @@ import numpy as np
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.events import EVENT_DTYPE, Events
 from feast_codegen.host.recordings.events import Label
+from feast_codegen.host.recordings.reading import STRICT
 from feast_codegen.host.recordings.source import Source
 
 MOST_SEGMENTS: Final = 1_000_000
@@ -68,7 +69,8 @@ def cut(source: Source, segments: Sequence[Segment]) -> Source:
         read=lambda index: np.concatenate([np.zeros(0, EVENT_DTYPE), *read_chunks(index)]),
         read_chunks=read_chunks,
         groups=picked.groups or picked.names,
-        skip_bad_events=False,
+        tolerance=STRICT,
+        stretches=(),
     )
 
 

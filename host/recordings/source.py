@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from feast_codegen.codegen.base.errors import FeastError
-from feast_codegen.codegen.base.events import Events
+from feast_codegen.codegen.base.events import EVENT_DTYPE, Events
 from feast_codegen.codegen.model.event_filter import PASSED, EventFilter
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import Model, Sensor
 from feast_codegen.codegen.model.options import Options
-from feast_codegen.host.recordings.events import EventStream, Label, check_events, drop_bad_events
-from feast_codegen.host.recordings.reading import LeftOut
+from feast_codegen.host.recordings.clock import Piece, count_stretches, in_order
+from feast_codegen.host.recordings.events import EventStream, Label
+from feast_codegen.host.recordings.reading import STRICT, LeftOut, Tolerance
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +29,11 @@ class Source:
     labels: tuple[Label | None, ...]
     """Of the classes: all numbers or all names; None for recordings without."""
     read: Callable[[int], Events] = field(repr=False)
-    """Raw events of recording i."""
+    """Raw events of recording i; not changed by anyone."""
     where: Callable[[int], str] = field(repr=False)
     """What an error calls recording i, e.g. its path."""
-    skip_bad_events: bool = False
+    tolerance: Tolerance = STRICT
+    """What is done about bad events, and about clocks that start again."""
     may_be_empty: bool = False
     """Whether a recording may have no event: behind filters, nothing of it may be left."""
     splits: Mapping[str, Source] = field(default_factory=dict, repr=False)
@@ -44,6 +46,8 @@ class Source:
     where each recording is a group of its own."""
     sizes: tuple[Sensor, ...] = field(default=(), repr=False)
     """Own size of each recording, at most `sensor`; empty where all are of that size."""
+    stretches: tuple[int, ...] = field(default=(), repr=False)
+    """Which stretch of a recording whose clock starts again each one is; empty where all are read whole."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -56,36 +60,57 @@ class Source:
         return (self.load(index) for index in range(len(self)))
 
     def load(self, index: int) -> EventStream:
-        """Recording `index`. Raises FeastError naming its first bad event, unless those are skipped."""
-        events, skipped = self.read(index), 0
-        if self.skip_bad_events:
-            events, skipped = drop_bad_events(events, self.size(index))
-        else:
-            check_events(events, self.size(index), self.where(index))
-        if events.size == 0 and not self.may_be_empty:
-            raise FeastError(_nothing_left(self.where(index), skipped))
+        """Recording `index`. Raises FeastError naming its first bad event, unless those are allowed for."""
+        pieces = list(self._in_order(index, lambda: iter([self.read(index)])))
+        parts = [piece.events for piece in pieces]
+        events = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, EVENT_DTYPE), *parts])
+        skipped = sum(piece.skipped for piece in pieces)
         return EventStream(events, self.sensor, self.names[index], self.labels[index], skipped)
 
     def load_chunks(self, index: int) -> Iterator[EventStream]:
         """Recording `index` piece by piece: the events of `load`, and its errors when it comes to them."""
-        pieces = self.read_chunks(index) if self.read_chunks else iter([self.read(index)])
-        after_us = seen = kept = skipped = 0
-        for events in pieces:
-            count = events.size
-            if self.skip_bad_events:
-                events, dropped = drop_bad_events(events, self.size(index), after_us)
-                skipped += dropped
-            else:
-                where = self.where(index)
-                check_events(events, self.size(index), where, first_index=seen, after_us=after_us)
-                dropped = 0
-            seen += count
-            kept += events.size
-            if events.size:
-                after_us = int(events["t_us"][-1])
-            yield EventStream(events, self.sensor, self.names[index], self.labels[index], dropped)
+        for piece in self._in_order(index, self._chunks(index)):
+            yield EventStream(piece.events, self.sensor, self.names[index], self.labels[index], piece.skipped)
+
+    def _chunks(self, index: int) -> Callable[[], Iterator[Events]]:
+        """Reads recording `index` piece by piece from its beginning."""
+        chunks = self.read_chunks
+        return (lambda: chunks(index)) if chunks else (lambda: iter([self.read(index)]))
+
+    def _in_order(self, index: int, read: Callable[[], Iterator[Events]]) -> Iterator[Piece]:
+        """What `read` gives of recording `index`, in order, of its own stretch alone."""
+        wanted = self.stretches[index] if self.stretches else None
+        where, kept, skipped = self.where(index), 0, 0
+        for piece in in_order(read, self.size(index), where, self.tolerance, self.left_out):
+            if wanted is not None and piece.stretch > wanted:
+                break
+            if wanted in (None, piece.stretch):
+                kept += piece.events.size
+                skipped += piece.skipped
+                yield piece
         if kept == 0 and not self.may_be_empty:
-            raise FeastError(_nothing_left(self.where(index), skipped))
+            raise FeastError(_nothing_left(where, skipped))
+
+    def split_at_resets(self) -> Source:
+        """Each stretch of a recording whose clock starts again as a recording of its own.
+
+        Reads everything once. The stretches of ``a.csv`` are called ``a.csv#1``, ``a.csv#2`` and so on.
+        """
+        parts: list[tuple[int, int, int]] = []
+        for index in range(len(self)):
+            count = count_stretches(self._in_order(index, self._chunks(index)))
+            parts += [(index, stretch, count) for stretch in range(count)]
+        picked = self.pick([index for index, _, _ in parts])
+        return replace(
+            picked,
+            groups=picked.groups or (picked.names if len(picked) > len(self) else ()),
+            names=tuple(
+                f"{self.names[index]}#{stretch + 1}" if count > 1 else self.names[index]
+                for index, stretch, count in parts
+            ),
+            stretches=tuple(stretch for _, stretch, _ in parts),
+            splits={name: part.split_at_resets() for name, part in self.splits.items()},
+        )
 
     def filtered(self, filters: Filters) -> Source:
         """What the network of a model with these filters sees: fewer events, in its own pixels.
@@ -103,7 +128,8 @@ class Source:
             self,
             sensor=filters.sensor,
             read=lambda index: np.concatenate([*read_chunks(index)]),
-            skip_bad_events=False,
+            tolerance=STRICT,
+            stretches=(),
             may_be_empty=True,
             splits={name: part.filtered(filters) for name, part in self.splits.items()},
             read_chunks=read_chunks,
@@ -134,6 +160,7 @@ class Source:
             read_chunks=(lambda index: pieces(chosen[index])) if pieces else None,
             groups=tuple(self.groups[i] for i in chosen) if self.groups else (),
             sizes=tuple(self.sizes[i] for i in chosen) if self.sizes else (),
+            stretches=tuple(self.stretches[i] for i in chosen) if self.stretches else (),
         )
 
     def shuffled(self, seed: int, epoch: int = 0) -> Source:

@@ -14,6 +14,7 @@ from feast_codegen.codegen.boards.board import get_board
 from feast_codegen.codegen.fixed_point.quantise import quantise
 from feast_codegen.codegen.model.model import Hyperparameters, Model
 from feast_codegen.codegen.model.options import Options
+from feast_codegen.codegen.model.readout import QuantReadout, Readout
 from feast_codegen.codegen.twin.network import Twin
 from feast_codegen.host.boards.run import DeviceRun
 from feast_codegen.host.evaluation.ablation import ReadoutComparison
@@ -94,7 +95,7 @@ def model_report(
         signals=again.signals,
         win_rates=rates,
         exhibit=Exhibit(source.names[shown], source.load(shown).events, results),
-        sections=() if model.readout is None else (_scores_section(model, source, shown),),
+        sections=(_scores_section(model, source, shown),) if isinstance(model.readout, Readout) else (),
         panels=(noise, *readout_panels(model, training_part(source), readouts), *panels),
         noise=flags,
     )
@@ -156,7 +157,7 @@ def frozen_results(model: Model, source: Source, shown: int) -> tuple[Results, n
 def _scores_section(model: Model, source: Source, shown: int) -> Section:
     """What the device's class scores come to at the end of one recording, in integers."""
     twin = Twin(quantise(model)[0], Options())
-    assert twin.readout is not None
+    assert isinstance(twin.readout, QuantReadout)
     stream = source.load(shown)
     hits = int(np.count_nonzero(twin.step(stream.events) >= 0))
     values = twin.scores / 2.0**twin.readout.bits / max(hits, 1)

@@ -239,11 +239,10 @@ def test_a_real_recording_in_every_format(name: str) -> None:
     events = open_source(str(path)).load(0).events
     small = events[(events["x"] < 320) & (events["y"] < 320)][:40_000]
     cuts = [1, 5, 1001, 4002, 9_999, 77_777]
+    small = small.copy()  # a file's times may count from 1970: more than a camera's words hold
+    small["t_us"] -= small["t_us"][0] // 10**6 * np.uint64(10**6)
     same(Decoder(EVT2).in_pieces(np.array(evt2_words(small), "<u4").tobytes(), cuts), small)
-    start = int(small["t_us"][0]) // 10**6
-    moved = small.copy()
-    moved["t_us"] -= np.uint64(start * 10**6)
-    same(Decoder(ROWS).in_pieces(genx320_rows(moved).tobytes(), cuts), moved)
+    same(Decoder(ROWS).in_pieces(genx320_rows(small).tobytes(), cuts), small)
 
 
 def test_batches_give_the_results_of_single_steps() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from feast_codegen.codegen.base.events import EVENT_DTYPE, Events
+from feast_codegen.codegen.model.fading_readout import FadingReadout
 from feast_codegen.codegen.model.filters import Filters, make_filters
 from feast_codegen.codegen.model.model import (
     Hyperparameters,
@@ -58,6 +59,33 @@ def with_readout(model: Model, grid: int = 3, classes: int = 3, seed: int = 0, s
     weights = rng.normal(scale=spread, size=(classes, grid * grid * model.params.total_features))
     labels = tuple(str(number) for number in range(classes))
     return replace(model, readout=Readout(grid, labels, weights, rng.normal(size=classes)))
+
+
+def with_fading_readout(
+    model: Model,
+    grid: int = 3,
+    classes: int = 3,
+    hidden: int = 4,
+    seed: int = 0,
+    tau_us: float = 20_000.0,
+    **limits: float,
+) -> Model:
+    """The model with a random fading readout of classes "0", "1", ...; `limits`: of abstention."""
+    rng = np.random.default_rng(seed)
+    entries = grid * grid * model.params.total_features
+    means = rng.random((classes, entries))
+    readout = FadingReadout(
+        grid=grid,
+        tau_us=tau_us,
+        labels=tuple(str(number) for number in range(classes)),
+        hidden_weights=rng.normal(size=(hidden, entries)),
+        hidden_bias=rng.normal(size=hidden),
+        weights=rng.normal(size=(classes, hidden or entries)),
+        bias=rng.normal(size=classes),
+        means=means / np.linalg.norm(means, axis=1, keepdims=True),
+        **limits,
+    )
+    return replace(model, readout=readout)
 
 
 def make_events(

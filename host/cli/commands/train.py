@@ -142,8 +142,6 @@ def train(
     seconds = time.perf_counter() - start
     save_model(model, output)
     training, signals = model.training, outcome.signals
-    if outcome.skipped:
-        recordings.left_out.add("events", "bad: outside the sensor or back in time", outcome.skipped)
     if as_json:
         print_json(
             {

@@ -10,13 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feast_codegen.codegen.base.errors import FeastError
-from feast_codegen.codegen.base.events import BACKWARDS, EVENT_DTYPE, OUTSIDE, Events
+from feast_codegen.codegen.base.events import EVENT_DTYPE, Events
 from feast_codegen.codegen.model.model import Sensor
-from feast_codegen.host.network.float_model import FloatFeast
-from feast_codegen.host.recordings.events import EventStream, check_events, drop_bad_events
+from feast_codegen.host.recordings.events import EventStream, check_events
 from feast_codegen.host.recordings.readers import nmnist
 from tests.support.event_files import nmnist_bin
-from tests.support.networks import event_streams, make_events, make_model
+from tests.support.networks import make_events
 
 SENSOR = Sensor(9, 7)
 
@@ -47,20 +46,6 @@ def test_the_first_bad_event_is_named(field: str, value: int, problem: str) -> N
     events["x"][15] = 99
     with pytest.raises(FeastError, match=f"^a.bin: {problem}$"):
         check_events(events, SENSOR, "a.bin")
-    kept, count = drop_bad_events(events, SENSOR)
-    assert (kept.size, count) == (18, 2)
-    np.testing.assert_array_equal(kept, np.delete(events, [12, 15]))
-
-
-@given(events=event_streams(SENSOR))
-def test_what_is_kept_passes_the_check_and_is_what_a_network_accepts(events: Events) -> None:
-    events["polarity"] &= 1
-    kept, count = drop_bad_events(events, SENSOR)
-    check_events(kept, SENSOR, "kept")
-    results = FloatFeast(make_model(SENSOR, radius=1, features=2)).step(events)
-    accepted = (results != OUTSIDE) & (results != BACKWARDS)
-    np.testing.assert_array_equal(kept, events[accepted])
-    assert count == np.count_nonzero(~accepted)
 
 
 def test_duration() -> None:

@@ -23,6 +23,7 @@ void feast_reset(feast_t *self)
     feast_layer1_reset(&self->layer1);
 }
 
+/* cppcheck-suppress misra-c2012-8.7 ; of the public interface */
 int16_t feast_step(feast_t *self, const feast_event_t *event)
 {
     if (event->x >= FEAST_CAMERA_WIDTH || event->y >= FEAST_CAMERA_HEIGHT) {
