@@ -7,6 +7,7 @@ from typing import Final
 
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.boards.board import Board, Kernel
+from feast_codegen.codegen.emit import fading_budget
 from feast_codegen.codegen.emit.footprint_model import (
     JOINT_CODE_BYTES,
     JOINT_STACK_BYTES,
@@ -63,7 +64,7 @@ class Budget:
     flash: int
     """Tables and code; of the code, the most that any GCC from 12 to 14 makes of it at -O2."""
     stack: int
-    """Of ``feast_step`` and what it calls."""
+    """Of ``feast_step`` and what it calls, or ``feast_classify`` if that takes more."""
 
 
 def row_stride(shape: Shape, kernel: Kernel) -> int:
@@ -109,21 +110,28 @@ def layer_members(shape: Shape, options: Options, kernel: Kernel) -> tuple[Membe
     return (*time, surface, *counters)
 
 
-def check_emittable(readout: ReadoutSize | FadingSize) -> ReadoutSize:
-    """The size of class scores; raises FeastError for a fading readout, of which there is no C."""
+def readout_members(readout: ReadoutSize | FadingSize, features: int) -> tuple[Member, ...]:
+    """Members of the struct of class scores, or of a fading readout, of a network with `features` features."""
     if isinstance(readout, FadingSize):
-        raise FeastError(
-            "the model's readout fades, and this version emits no C for it: give --no-readout for the "
-            "network alone"
-        )
-    return readout
-
-
-def readout_members(readout: ReadoutSize) -> tuple[Member, ...]:
-    """Members of the struct of class scores."""
+        return _fading_members(readout, features)
     return (
         Member("scores", "int64_t", readout.classes, "sums of readout rows since the reset"),
         Member("scored", "bool", 0, "an event was scored since the reset"),
+    )
+
+
+def _fading_members(readout: FadingSize, features: int) -> tuple[Member, ...]:
+    entries = readout.grid**2 * features
+    return (
+        Member("fade_us", "uint64_t", 0, "time at which the present step began"),
+        Member("halvings", "uint32_t", 0, "of all entries so far, low bits"),
+        Member("halved", "uint32_t", features, "of them, those that the entries of each feature have seen"),
+        Member("next", "uint32_t", 0, "feature whose entries are next brought up to date"),
+        Member("entries", "uint16_t", entries, "the histogram, feature by feature, cell by cell"),
+        Member("gain", "uint16_t", 0, "weight of an event now"),
+        Member("step", "uint16_t", 0, "step within the octave"),
+        Member("excess", "uint16_t", 0, "halvings made ahead of their time"),
+        Member("scored", "bool", 0, "an event was won since the reset"),
     )
 
 
@@ -153,7 +161,9 @@ def network_members(shape: Shape, options: Options, kernel: Kernel) -> tuple[Mem
     if filters is not None:
         members.append(_struct(FILTER, "filters before the network", filter_members(filters)))
     if shape.readout is not None:
-        members.append(_struct(READOUT, "class scores", readout_members(check_emittable(shape.readout))))
+        title = "fading readout" if isinstance(shape.readout, FadingSize) else "class scores"
+        parts = readout_members(shape.readout, shape.params.total_features)
+        members.append(_struct(READOUT, title, parts))
     members += [
         Member("outside", "uint32_t", 0, "events off the camera"),
         Member("backwards", "uint32_t", 0, "events out of order"),
@@ -200,22 +210,33 @@ def budget(shape: Shape, options: Options, kernel: Kernel) -> Budget:
     tables += sum(4 * layer.params.total_features + 2 * formats.MANTISSAS for layer, _ in layers)
     tables += readout_table_bytes(shape) + (filters.hot_mask.nbytes if filters and filters.hot_pixels else 0)
     code = sum(code_bytes(layout, chosen) for layout, chosen in layouts) + filter_code_bytes(filters)
-    code += (READOUT_CODE_BYTES if shape.readout else 0) + (JOINT_CODE_BYTES if shape.lower else 0)
+    code += _readout_code_bytes(shape, kernel) + (JOINT_CODE_BYTES if shape.lower else 0)
+    stack = max(stack_bytes(layout, chosen) for layout, chosen in layouts)
+    stack += JOINT_STACK_BYTES if shape.lower else 0
+    if isinstance(shape.readout, FadingSize):
+        stack = max(stack, fading_budget.stack_bytes(shape.readout))
     return Budget(
         ram=struct_bytes(network_members(shape, options, kernel)),
         tables=tables,
         flash=tables + code,
-        stack=max(stack_bytes(layout, chosen) for layout, chosen in layouts)
-        + (JOINT_STACK_BYTES if shape.lower else 0),
+        stack=stack,
     )
 
 
 def readout_table_bytes(shape: Shape) -> int:
-    """Constant tables of class scores: the rows, and the cell of each sensor row and column."""
+    """Constant tables of the readout; of class scores: the rows, and the cell of each sensor row and column."""
     if shape.readout is None:
         return 0
+    if isinstance(shape.readout, FadingSize):
+        return fading_budget.table_bytes(shape.readout, shape.params.total_features, shape.sensor)
     rows = shape.readout.grid**2 * shape.params.total_features
     return 2 * (rows * shape.readout.classes + shape.sensor.height + shape.sensor.width)
+
+
+def _readout_code_bytes(shape: Shape, kernel: Kernel) -> int:
+    if isinstance(shape.readout, FadingSize):
+        return fading_budget.code_bytes(kernel)
+    return READOUT_CODE_BYTES if shape.readout else 0
 
 
 def fits(shape: Shape, options: Options, board: Board) -> bool:

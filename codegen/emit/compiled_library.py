@@ -48,10 +48,15 @@ void native_thresholds(const feast_t *self, int32_t *thresholds)
 {
     for (uint32_t i = 0; i < FEAST_FEATURES; i++) { thresholds[i] = feast_threshold(self, i); }
 }
-#ifdef FEAST_CLASSES
+#if defined(FEAST_CLASSES) && !FEAST_FADES
 uint32_t native_classes(void) { return FEAST_CLASSES; }
 #else
 uint32_t native_classes(void) { return 0; }
+#endif
+#if defined(FEAST_CLASSES) && FEAST_FADES
+int native_fades(void) { return 1; }
+#else
+int native_fades(void) { return 0; }
 #endif
 #if FEAST_LEARNING
 void native_set_learning(feast_t *self, int learning) { feast_set_learning(self, learning != 0); }
@@ -80,6 +85,14 @@ uint32_t native_features(void);
 void native_wins(const feast_t *self, uint32_t *wins);
 void native_thresholds(const feast_t *self, int32_t *thresholds);
 uint32_t native_classes(void);
+int native_fades(void);
+typedef struct {
+    uint32_t margin;
+    int16_t label;
+    uint16_t typicality;
+    bool abstains;
+} feast_decision_t;
+void feast_classify(const feast_t *self, feast_decision_t *decision);
 int64_t feast_score(const feast_t *self, uint32_t index);
 int32_t feast_class(const feast_t *self);
 void native_init(feast_t *self);
@@ -166,14 +179,23 @@ class NativeFeast:
 
     @property
     def scores(self) -> npt.NDArray[np.int64]:
-        """Score of each class; empty for a library without a readout."""
+        """Score of each class; empty for a library without class scores."""
         classes = range(self._lib.native_classes())
         return np.array([self._lib.feast_score(self._self, i) for i in classes], np.int64)
 
     @property
     def label(self) -> int:
-        """Index of the class with the largest score; -1 before a feature has won, or without a readout."""
+        """Index of the class of the readout; -1 before a feature has won, or without a readout."""
+        if self._lib.native_fades():
+            return self.decision[0]
         return int(self._lib.feast_class(self._self)) if self._lib.native_classes() else -1
+
+    @property
+    def decision(self) -> tuple[int, int, int, bool]:
+        """Label, margin, typicality and whether it abstains; only for a library whose readout fades."""
+        decision = self._ffi.new("feast_decision_t *")
+        self._lib.feast_classify(self._self, decision)
+        return int(decision.label), int(decision.margin), int(decision.typicality), bool(decision.abstains)
 
     def import_word(self, index: int, word: int) -> None:
         """Give one word of a learned state, before `import_learned`; `index`: any of 32 bits."""

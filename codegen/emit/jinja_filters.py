@@ -19,6 +19,15 @@ def c_rows(values: Iterable[int], width: int = 108) -> str:
     return _lines((str(int(value)) for value in values), width)
 
 
+def c_pairs(values: Iterable[tuple[int, int]], width: int = 108) -> str:
+    """Initialisers of structs of two members, laid out as `c_rows` does.
+
+    >>> print(c_pairs([(0, 16), (3, 64)]))
+        { 0, 16 }, { 3, 64 }
+    """
+    return _lines((f"{{ {first}, {second} }}" for first, second in values), width)
+
+
 def c_words(values: Iterable[int], width: int = 108) -> str:
     """32-bit words in hexadecimal, laid out as `c_rows` does.
 
@@ -88,6 +97,7 @@ def _lines(items: Iterable[str], width: int) -> str:
 
 FILTERS = {
     "c_rows": c_rows,
+    "c_pairs": c_pairs,
     "c_words": c_words,
     "c_strings": c_strings,
     "hex_bytes": hex_bytes,

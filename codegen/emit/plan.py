@@ -22,7 +22,6 @@ from feast_codegen.codegen.emit.budget import (
     Budget,
     Member,
     budget,
-    check_emittable,
     check_fit,
     filter_members,
     layer_members,
@@ -30,6 +29,7 @@ from feast_codegen.codegen.emit.budget import (
     readout_members,
     row_stride,
 )
+from feast_codegen.codegen.emit.fading_plan import FadingPlan
 from feast_codegen.codegen.emit.weight_layout import VECTOR, Layout, make_layout, pack_weights
 from feast_codegen.codegen.fixed_point.overflow_bounds import weight_energy
 from feast_codegen.codegen.fixed_point.quantise import (
@@ -276,6 +276,7 @@ class ReadoutPlan:
     title: str = "class scores"
     header: str = "feast_readout.h"
     config: str = "readout/config.h.j2"
+    fades: bool = False
 
     @property
     def row_cells(self) -> npt.NDArray[np.int64]:
@@ -308,7 +309,7 @@ class Plan:
     layers: tuple[LayerPlan, ...]
     """In the order of an event's way; the last one gives the results."""
     filter: FilterPlan | None
-    readout: ReadoutPlan | None
+    readout: ReadoutPlan | FadingPlan | None
     state: StateLayout
     budget: Budget
 
@@ -366,7 +367,7 @@ def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: 
     stages = state.stages()
     models = ((quant.lower, options.below), (quant, options)) if quant.lower else ((quant, options),)
     filters = effective_filters(quant.lower or quant, options)
-    readout = _scores(quant, options)
+    readout = effective_readout(quant, options)
     build = build_id(quant, options)
     return Plan(
         ids=Ids(quant.model_id, build, state_id(quant, options), _library_id(quant, build, options, kernel)),
@@ -377,15 +378,7 @@ def make_plan(quant: QuantModel, board: Board | None, options: Options, kernel: 
             for stage, (layer, chosen) in zip(layer_names(quant.shape), models, strict=True)
         ),
         filter=FilterPlan(filters, filter_members(filters), stages[FILTER]) if filters else None,
-        readout=ReadoutPlan(
-            readout,
-            quant.sensor,
-            quant.params.total_features,
-            readout_members(readout.size),
-            stages[READOUT],
-        )
-        if readout
-        else None,
+        readout=_readout_plan(readout, quant, kernel, stages[READOUT]) if readout else None,
         state=state,
         budget=budget(quant.shape, options, kernel),
     )
@@ -406,20 +399,23 @@ def build_id(quant: QuantModel, options: Options) -> str:
     }
     if quant.lower is not None:
         content["lower"] = build_id(quant.lower, options.below)
-    readout = _scores(quant, options)
+    readout = effective_readout(quant, options)
     if readout is not None:
-        content["readout"] = [readout.grid, readout.labels, readout.bits, readout.digest]
+        form = asdict(readout.size) if isinstance(readout, QuantFading) else readout.bits
+        content["readout"] = [readout.grid, readout.labels, form, readout.digest]
     if filters := effective_filters(quant, options):
         content["filters"] = asdict(filters)
     return _digest(content)
 
 
-def _scores(quant: QuantModel, options: Options) -> QuantReadout | None:
-    readout = effective_readout(quant, options)
-    if not isinstance(readout, QuantFading):
-        return readout
-    check_emittable(readout.size)
-    return None
+def _readout_plan(
+    readout: QuantReadout | QuantFading, quant: QuantModel, kernel: Kernel, sections: tuple[Placed, ...]
+) -> ReadoutPlan | FadingPlan:
+    features = quant.params.total_features
+    members = readout_members(readout.size, features)
+    if isinstance(readout, QuantFading):
+        return FadingPlan(readout, quant.sensor, features, kernel, members, sections)
+    return ReadoutPlan(readout, quant.sensor, features, members, sections)
 
 
 def _library_id(quant: QuantModel, build: str, options: Options, kernel: Kernel) -> str:
