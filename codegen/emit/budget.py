@@ -111,7 +111,7 @@ def layer_members(shape: Shape, options: Options, kernel: Kernel) -> tuple[Membe
 
 
 def readout_members(readout: ReadoutSize | FadingSize, features: int) -> tuple[Member, ...]:
-    """Members of the struct of class scores, or of a fading readout, of a network with `features` features."""
+    """Members of the struct of class scores, or a fading readout, of a network of `features` features."""
     if isinstance(readout, FadingSize):
         return _fading_members(readout, features)
     return (
@@ -224,7 +224,7 @@ def budget(shape: Shape, options: Options, kernel: Kernel) -> Budget:
 
 
 def readout_table_bytes(shape: Shape) -> int:
-    """Constant tables of the readout; of class scores: the rows, and the cell of each sensor row and column."""
+    """Constant tables of the readout; of scores: the rows, and the cell of each sensor row and column."""
     if shape.readout is None:
         return 0
     if isinstance(shape.readout, FadingSize):
@@ -235,7 +235,7 @@ def readout_table_bytes(shape: Shape) -> int:
 
 def _readout_code_bytes(shape: Shape, kernel: Kernel) -> int:
     if isinstance(shape.readout, FadingSize):
-        return fading_budget.code_bytes(kernel)
+        return fading_budget.code_bytes(shape.readout, kernel)
     return READOUT_CODE_BYTES if shape.readout else 0
 
 

@@ -144,6 +144,4 @@ class FadingPlan:
 
 
 def _places(table: CellTable, factor: int) -> list[tuple[int, int]]:
-    return [
-        (int(first) * factor, int(share)) for first, share in zip(table.first, table.share, strict=True)
-    ]
+    return [(int(first) * factor, int(share)) for first, share in zip(table.first, table.share, strict=True)]

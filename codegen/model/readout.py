@@ -129,6 +129,10 @@ def cells_along(pixels: int, grid: int) -> npt.NDArray[np.int64]:
     return np.arange(pixels) * grid // pixels
 
 
+UNKNOWN: Final = "UNKNOWN"
+"""Shown in place of the label of a decision that abstains."""
+
+
 def name_of(labels: tuple[str, ...], index: int) -> str | None:
     """Label of a class by its index; None for -1, before a feature has won, and for what is no class.
 

@@ -21,7 +21,7 @@ from feast_codegen.codegen.base.limits import (
 )
 from feast_codegen.codegen.protocol.message import Code, Field, Items, Limits, Message
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Raised by any change of a layout or a meaning; host and device must hold the same number."""
 
 CRC_BYTES: Final = 4
@@ -60,6 +60,7 @@ QUANTITIES: Final = {
 
 _SENT: Final = Limits(most="stream_sent")
 _LABEL: Final = Limits(below="classes", also=(NO_LABEL,))
+_YES: Final = Limits(most=1)
 _MEANING_OF_ACK: Final = "sequence number of the last intact frame from the host"
 _ACK: Final = Field("ack", "u16", _MEANING_OF_ACK, Limits(most="last_sequence"))
 
@@ -203,6 +204,12 @@ SCORES: Final = Message(
     "Requests the class scores. Answered by SCORES_REPLY, in as many messages as needed.",
     (Field("first", "u16", "class to begin with"),),
 )
+DECIDE: Final = Message(
+    "DECIDE",
+    0x0D,
+    "host",
+    "Requests the decision of a fading readout. Answered by DECISION.",
+)
 HELLO_REPLY: Final = Message(
     "HELLO_REPLY",
     0x81,
@@ -211,7 +218,7 @@ HELLO_REPLY: Final = Message(
     (
         Field("nonce", "u32", "that of the HELLO it answers", Limits("asked_nonce", "asked_nonce")),
         Field("version", "u16", "protocol version of the device", Limits("asked_version", "asked_version")),
-        Field("flags", "u16", "the FLAGs below", Limits(most=0x7F)),
+        Field("flags", "u16", "the FLAGs below", Limits(most=0xFF)),
         Field("build_id", "id8", "geometry, options, formats, protocol"),
         Field("model_id", "id8", "first 8 bytes of the id of the model in flash: weights and all else"),
         Field("state_id", "u32", "CRC-32 of the learned state it holds now"),
@@ -227,9 +234,7 @@ HELLO_REPLY: Final = Message(
         Field("features_per_bank", "u16", "features per bank", Limits(1, MOST_FEATURES_PER_BANK)),
         Field("radius", "u8", "of the patch", Limits(1, MOST_RADIUS)),
         Field("banks", "u8", "1, or 2 with separate polarities", Limits(1, 2)),
-        Field(
-            "classes", "u16", "classes it keeps scores of; 0: it was built without", Limits(most=MOST_CLASSES)
-        ),
+        Field("classes", "u16", "classes of its readout; 0: it was built without", Limits(most=MOST_CLASSES)),
         Field(
             "rx_bytes",
             "u32",
@@ -283,6 +288,7 @@ DONE: Final = Message(
         Field("snapshot_digest", "u32", "CRC-32 of the whole state after the run"),
         Field("state_id", "u32", "CRC-32 of the learned state after the run"),
         Field("label", "u16", "class with the largest score, or NO_LABEL", _LABEL),
+        Field("abstains", "u8", "1: the decision of a fading readout abstains, as UNKNOWN; else 0", _YES),
         Field("ticks_total", "u64", "ticks spent in feast_step"),
         Field("ticks_max", "u32", "most ticks of one call", Limits(most="ticks_total")),
         Field("stack_used", "u32", "deepest stack use since reset, bytes"),
@@ -356,6 +362,21 @@ SCORES_REPLY: Final = Message(
     tail="scores: i64 of each class",
     items=Items(8, "classes"),
 )
+DECISION: Final = Message(
+    "DECISION",
+    0x8D,
+    "device",
+    "What a fading readout makes of the events so far (docs/reference/numerics.md section 15). `received` "
+    "tells at which event.",
+    (
+        _ACK,
+        Field("label", "u16", "class with the largest score, or NO_LABEL", _LABEL),
+        Field("margin", "u32", "how far it is ahead of the next one"),
+        Field("typicality", "u16", "cosine with the nearest class mean, Q15", Limits(most=2**15 - 1)),
+        Field("abstains", "u8", "1: show it as UNKNOWN", _YES),
+        Field("ticks", "u32", "ticks spent in feast_classify"),
+    ),
+)
 ERROR: Final = Message(
     "ERROR",
     0xFF,
@@ -387,8 +408,10 @@ MESSAGES: Final = (
         PERSIST,
         COUNTERS_NOW,
         SCORES,
+        DECIDE,
     ),
     *(HELLO_REPLY, CREDIT, RESULTS, DONE, SIGNALS_REPLY, STATE, STATE_ID, COUNTERS_REPLY, SCORES_REPLY),
+    DECISION,
     ERROR,
 )
 BY_CODE: Final = {message.code: message for message in MESSAGES}
@@ -403,6 +426,7 @@ FLAG_CLOCK_FALLBACK: Final = Code(
 )
 FLAG_PERSISTS: Final = Code("FLAG_PERSISTS", 32, "has memory to persist a learned state")
 FLAG_UPLOADING: Final = Code("FLAG_UPLOADING", 64, "holds part of an upload: state_id is of no use")
+FLAG_FADES: Final = Code("FLAG_FADES", 128, "its readout fades: answers DECIDE, not SCORES")
 START_LEARNING: Final = Code("START_LEARNING", 1, "learn during this run; needs a build with learning")
 START_INITIALISE: Final = Code(
     "START_INITIALISE", 2, "back to the model's weights and thresholds first (feast_init); else feast_reset"
@@ -420,6 +444,7 @@ FLAGS: Final = (
     FLAG_CLOCK_FALLBACK,
     FLAG_PERSISTS,
     FLAG_UPLOADING,
+    FLAG_FADES,
     START_LEARNING,
     START_INITIALISE,
 )

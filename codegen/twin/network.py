@@ -104,6 +104,11 @@ class Twin:
         return self._readout.label if self._readout else -1
 
     @property
+    def abstains(self) -> bool:
+        """Whether a fading readout has no answer to the events so far; False without one."""
+        return isinstance(self._readout, FadingTwin) and self._readout.decision.abstains
+
+    @property
     def decision(self) -> Decision:
         """What a fading readout makes of the events so far; raises FeastError without one."""
         if not isinstance(self._readout, FadingTwin):

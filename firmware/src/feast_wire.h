@@ -1,4 +1,4 @@
-/* FEAST link protocol, version 4: message ids and byte offsets.
+/* FEAST link protocol, version 5: message ids and byte offsets.
  * Rendered from codegen/protocol/messages.py, which the host uses too, by
  * `python -m feast_codegen.host.boards.platformio_files`; docs/reference/protocol.md explains it.
  * Little-endian, packed without gaps. A frame is header, fields, tail, CRC-32; COBS; one zero byte. */
@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Version and limits. */
-#define FEAST_WIRE_VERSION 4u /* raised by any change of a layout or a meaning */
+#define FEAST_WIRE_VERSION 5u /* raised by any change of a layout or a meaning */
 #define FEAST_WIRE_CRC_BYTES 4u /* CRC-32 as in zlib, at the end of every frame */
 #define FEAST_WIRE_NARROW_FEATURES 250 /* features: up to here a result is one byte */
 #define FEAST_WIRE_NO_LABEL 0xFFFFu /* in place of a class: none */
@@ -89,6 +89,10 @@
 #define FEAST_WIRE_SCORES_AT_FIRST 8u /* u16: class to begin with */
 #define FEAST_WIRE_SCORES_BYTES 10u
 
+/* DECIDE, sent by the host. Requests the decision of a fading readout. Answered by DECISION. */
+#define FEAST_WIRE_DECIDE 0x0Du
+#define FEAST_WIRE_DECIDE_BYTES 8u
+
 /* HELLO_REPLY, sent by the device. Identity and limits. `nonce` and `version` are frozen for all versions. */
 #define FEAST_WIRE_HELLO_REPLY 0x81u
 #define FEAST_WIRE_HELLO_REPLY_AT_NONCE 8u /* u32: that of the HELLO it answers */
@@ -104,7 +108,7 @@
 #define FEAST_WIRE_HELLO_REPLY_AT_FEATURES_PER_BANK 48u /* u16: features per bank */
 #define FEAST_WIRE_HELLO_REPLY_AT_RADIUS 50u /* u8: of the patch */
 #define FEAST_WIRE_HELLO_REPLY_AT_BANKS 51u /* u8: 1, or 2 with separate polarities */
-#define FEAST_WIRE_HELLO_REPLY_AT_CLASSES 52u /* u16: classes it keeps scores of; 0: it was built without */
+#define FEAST_WIRE_HELLO_REPLY_AT_CLASSES 52u /* u16: classes of its readout; 0: it was built without */
 #define FEAST_WIRE_HELLO_REPLY_AT_RX_BYTES 54u /* u32: receive buffer: bytes the host may have in flight */
 #define FEAST_WIRE_HELLO_REPLY_AT_FRAME_BYTES 58u /* u16: longest frame it takes: header to CRC, before COBS */
 #define FEAST_WIRE_HELLO_REPLY_AT_RESULTS_PER_FRAME 60u /* u16: most results in one RESULTS */
@@ -141,20 +145,21 @@
 #define FEAST_WIRE_DONE_AT_SNAPSHOT_DIGEST 22u /* u32: CRC-32 of the whole state after the run */
 #define FEAST_WIRE_DONE_AT_STATE_ID 26u /* u32: CRC-32 of the learned state after the run */
 #define FEAST_WIRE_DONE_AT_LABEL 30u /* u16: class with the largest score, or NO_LABEL */
-#define FEAST_WIRE_DONE_AT_TICKS_TOTAL 32u /* u64: ticks spent in feast_step */
-#define FEAST_WIRE_DONE_AT_TICKS_MAX 40u /* u32: most ticks of one call */
-#define FEAST_WIRE_DONE_AT_STACK_USED 44u /* u32: deepest stack use since reset, bytes */
-#define FEAST_WIRE_DONE_AT_FRAMES 48u /* u32: intact frames taken from the host */
-#define FEAST_WIRE_DONE_AT_BAD_FRAME 52u /* u32: frames dropped: not COBS, or shorter than a header */
-#define FEAST_WIRE_DONE_AT_BAD_CRC 56u /* u32: frames dropped: checksum */
-#define FEAST_WIRE_DONE_AT_TOO_LONG 60u /* u32: frames dropped: longer than frame_bytes */
-#define FEAST_WIRE_DONE_AT_LOST 64u /* u32: sequence numbers that never came */
-#define FEAST_WIRE_DONE_AT_REPEATED 68u /* u32: frames dropped: sequence number already seen */
-#define FEAST_WIRE_DONE_AT_OUT_OF_ORDER 72u /* u32: EVENTS dropped: not the next event */
-#define FEAST_WIRE_DONE_AT_RX_OVERRUNS 76u /* u32: bytes lost before they could be read */
-#define FEAST_WIRE_DONE_AT_TX_DROPPED 80u /* u32: bytes the serial port would not take */
-#define FEAST_WIRE_DONE_AT_RESENT 84u /* u32: results sent more than once */
-#define FEAST_WIRE_DONE_BYTES 88u
+#define FEAST_WIRE_DONE_AT_ABSTAINS 32u /* u8: 1: the decision of a fading readout abstains, as UNKNOWN; else 0 */
+#define FEAST_WIRE_DONE_AT_TICKS_TOTAL 33u /* u64: ticks spent in feast_step */
+#define FEAST_WIRE_DONE_AT_TICKS_MAX 41u /* u32: most ticks of one call */
+#define FEAST_WIRE_DONE_AT_STACK_USED 45u /* u32: deepest stack use since reset, bytes */
+#define FEAST_WIRE_DONE_AT_FRAMES 49u /* u32: intact frames taken from the host */
+#define FEAST_WIRE_DONE_AT_BAD_FRAME 53u /* u32: frames dropped: not COBS, or shorter than a header */
+#define FEAST_WIRE_DONE_AT_BAD_CRC 57u /* u32: frames dropped: checksum */
+#define FEAST_WIRE_DONE_AT_TOO_LONG 61u /* u32: frames dropped: longer than frame_bytes */
+#define FEAST_WIRE_DONE_AT_LOST 65u /* u32: sequence numbers that never came */
+#define FEAST_WIRE_DONE_AT_REPEATED 69u /* u32: frames dropped: sequence number already seen */
+#define FEAST_WIRE_DONE_AT_OUT_OF_ORDER 73u /* u32: EVENTS dropped: not the next event */
+#define FEAST_WIRE_DONE_AT_RX_OVERRUNS 77u /* u32: bytes lost before they could be read */
+#define FEAST_WIRE_DONE_AT_TX_DROPPED 81u /* u32: bytes the serial port would not take */
+#define FEAST_WIRE_DONE_AT_RESENT 85u /* u32: results sent more than once */
+#define FEAST_WIRE_DONE_BYTES 89u
 
 /* SIGNALS_REPLY, sent by the device. Counters since feast_init, modulo 2^32, and some of the features.
  * `received` tells at which event. Then features: threshold (i32, Q30) and wins (u32, modulo 2^32) of each. */
@@ -212,6 +217,17 @@
 #define FEAST_WIRE_SCORES_REPLY_AT_LABEL 12u /* u16: class with the largest score of all, or NO_LABEL */
 #define FEAST_WIRE_SCORES_REPLY_BYTES 14u /* before the tail */
 
+/* DECISION, sent by the device. What a fading readout makes of the events so far (docs/reference/numerics.md
+ * section 15). `received` tells at which event. */
+#define FEAST_WIRE_DECISION 0x8Du
+#define FEAST_WIRE_DECISION_AT_ACK 8u /* u16: sequence number of the last intact frame from the host */
+#define FEAST_WIRE_DECISION_AT_LABEL 10u /* u16: class with the largest score, or NO_LABEL */
+#define FEAST_WIRE_DECISION_AT_MARGIN 12u /* u32: how far it is ahead of the next one */
+#define FEAST_WIRE_DECISION_AT_TYPICALITY 16u /* u16: cosine with the nearest class mean, Q15 */
+#define FEAST_WIRE_DECISION_AT_ABSTAINS 18u /* u8: 1: show it as UNKNOWN */
+#define FEAST_WIRE_DECISION_AT_TICKS 19u /* u32: ticks spent in feast_classify */
+#define FEAST_WIRE_DECISION_BYTES 23u
+
 /* ERROR, sent by the device. A frame was not accepted. */
 #define FEAST_WIRE_ERROR 0xFFu
 #define FEAST_WIRE_ERROR_AT_ACK 8u /* u16: sequence number of the last intact frame from the host */
@@ -227,6 +243,7 @@
 #define FEAST_WIRE_FLAG_CLOCK_FALLBACK 16u /* runs on its reset clock, for the fast one failed */
 #define FEAST_WIRE_FLAG_PERSISTS 32u /* has memory to persist a learned state */
 #define FEAST_WIRE_FLAG_UPLOADING 64u /* holds part of an upload: state_id is of no use */
+#define FEAST_WIRE_FLAG_FADES 128u /* its readout fades: answers DECIDE, not SCORES */
 #define FEAST_WIRE_START_LEARNING 1u /* learn during this run; needs a build with learning */
 #define FEAST_WIRE_START_INITIALISE 2u /* back to the model's weights and thresholds first (feast_init); else feast_reset */
 

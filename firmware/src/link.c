@@ -166,6 +166,7 @@ static bool length_suits(uint8_t type, uint32_t length)
     case FEAST_WIRE_PERSIST: return length == FEAST_WIRE_PERSIST_BYTES;
     case FEAST_WIRE_COUNTERS_NOW: return length == FEAST_WIRE_COUNTERS_NOW_BYTES;
     case FEAST_WIRE_SCORES: return length == FEAST_WIRE_SCORES_BYTES;
+    case FEAST_WIRE_DECIDE: return length == FEAST_WIRE_DECIDE_BYTES;
     default: return true;
     }
 }

@@ -25,8 +25,10 @@
 
 #ifdef FEAST_CLASSES
 #define LINK_CLASSES FEAST_CLASSES
+#define LINK_FADES FEAST_FADES
 #else
-#define LINK_CLASSES 0u /* the library keeps no class scores */
+#define LINK_CLASSES 0u /* the library has no readout */
+#define LINK_FADES 0
 #endif
 
 /* Results of few features need one byte: the codes -1 .. -5 are 255 .. 251. */

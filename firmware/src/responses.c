@@ -10,7 +10,8 @@
      (FEAST_SELECT_THRESHOLD ? FEAST_WIRE_FLAG_THRESHOLD : 0u) |                                       \
      (LINK_RESULT_BYTES == 2u ? FEAST_WIRE_FLAG_WIDE_RESULTS : 0u) |                                   \
      (BATCH_COORDINATE_BYTES == 2u ? FEAST_WIRE_FLAG_WIDE_COORDINATES : 0u) |                         \
-     (LINK_PERSISTS ? FEAST_WIRE_FLAG_PERSISTS : 0u))
+     (LINK_PERSISTS ? FEAST_WIRE_FLAG_PERSISTS : 0u) |                                                 \
+     (LINK_FADES ? FEAST_WIRE_FLAG_FADES : 0u))
 /* Every message but HELLO_REPLY has it at the same place. */
 #define AT_ACK FEAST_WIRE_HEADER_BYTES
 
@@ -39,16 +40,28 @@ void reply_put_counters(link_t *self, uint32_t at)
     }
 }
 
-/* cppcheck-suppress misra-c2012-8.7 ; with class scores state.c asks for it too */
-uint16_t reply_label(const feast_t *feast)
+/* cppcheck-suppress misra-c2012-8.7 ; with a readout state.c asks for it too */
+reply_answer_t reply_answer(const feast_t *feast)
 {
-#ifdef FEAST_CLASSES
+    reply_answer_t answer = { 0u, FEAST_WIRE_NO_LABEL, 0u, 0u };
+#if LINK_FADES
+    feast_decision_t decision;
+    feast_classify(feast, &decision);
+    if (decision.label >= 0) {
+        answer.label = (uint16_t)decision.label;
+    }
+    answer.margin = decision.margin;
+    answer.typicality = decision.typicality;
+    answer.abstains = decision.abstains ? 1u : 0u;
+#elif defined(FEAST_CLASSES)
     const int32_t label = feast_class(feast);
-    return label < 0 ? FEAST_WIRE_NO_LABEL : (uint16_t)label;
+    if (label >= 0) {
+        answer.label = (uint16_t)label;
+    }
 #else
     (void)feast;
-    return FEAST_WIRE_NO_LABEL;
 #endif
+    return answer;
 }
 
 void reply_credit(link_t *self)
@@ -129,12 +142,14 @@ void reply_hello(link_t *self)
 
 void reply_done(link_t *self)
 {
+    const reply_answer_t answer = reply_answer(self->feast);
     uint8_t *out = self->out;
     feast_wire_put_u64(&out[FEAST_WIRE_DONE_AT_EVENTS], self->events);
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_RESULT_DIGEST], self->result_digest);
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_SNAPSHOT_DIGEST], state_digest(self->feast, FEAST_SNAPSHOT_WORDS));
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_STATE_ID], state_digest(self->feast, FEAST_STATE_WORDS));
-    feast_wire_put_u16(&out[FEAST_WIRE_DONE_AT_LABEL], reply_label(self->feast));
+    feast_wire_put_u16(&out[FEAST_WIRE_DONE_AT_LABEL], answer.label);
+    out[FEAST_WIRE_DONE_AT_ABSTAINS] = answer.abstains;
     feast_wire_put_u64(&out[FEAST_WIRE_DONE_AT_TICKS_TOTAL], self->ticks_total);
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_TICKS_MAX], self->ticks_max);
     feast_wire_put_u32(&out[FEAST_WIRE_DONE_AT_STACK_USED], port_stack_used());

@@ -10,8 +10,16 @@ void reply_acked(link_t *self, uint8_t type, uint32_t length);
 /* Puts the counters of the run into `self->out`, the first of them at `at`. */
 void reply_put_counters(link_t *self, uint32_t at);
 
-/* The class with the largest score, or FEAST_WIRE_NO_LABEL. */
-uint16_t reply_label(const feast_t *feast);
+/* What the readout says, as messages have it. */
+typedef struct {
+    uint32_t margin; /* this and typicality: 0 unless the readout fades */
+    uint16_t label; /* FEAST_WIRE_NO_LABEL without a class */
+    uint16_t typicality;
+    uint8_t abstains;
+} reply_answer_t;
+
+/* Asks the readout; no label where the library has none. */
+reply_answer_t reply_answer(const feast_t *feast);
 
 /* Who this is, in answer to the HELLO in `self->frame`. */
 void reply_hello(link_t *self);

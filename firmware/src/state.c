@@ -58,11 +58,25 @@ static void reply_signals(link_t *self, uint32_t first)
     }
 }
 
-#ifdef FEAST_CLASSES
+#if LINK_FADES
+static void reply_decision(link_t *self)
+{
+    uint8_t *out = self->out;
+    const uint32_t before = port_ticks();
+    const reply_answer_t answer = reply_answer(self->feast);
+    const uint32_t ticks = (port_ticks() - before) & PORT_TICK_MASK;
+    feast_wire_put_u16(&out[FEAST_WIRE_DECISION_AT_LABEL], answer.label);
+    feast_wire_put_u32(&out[FEAST_WIRE_DECISION_AT_MARGIN], answer.margin);
+    feast_wire_put_u16(&out[FEAST_WIRE_DECISION_AT_TYPICALITY], answer.typicality);
+    out[FEAST_WIRE_DECISION_AT_ABSTAINS] = answer.abstains;
+    feast_wire_put_u32(&out[FEAST_WIRE_DECISION_AT_TICKS], ticks);
+    reply_acked(self, FEAST_WIRE_DECISION, FEAST_WIRE_DECISION_BYTES);
+}
+#elif defined(FEAST_CLASSES)
 static void reply_scores(link_t *self, uint32_t first)
 {
     uint8_t *out = self->out;
-    feast_wire_put_u16(&out[FEAST_WIRE_SCORES_REPLY_AT_LABEL], reply_label(self->feast));
+    feast_wire_put_u16(&out[FEAST_WIRE_SCORES_REPLY_AT_LABEL], reply_answer(self->feast).label);
     while (first < FEAST_CLASSES) {
         const uint32_t left = FEAST_CLASSES - first;
         const uint32_t count = left < SCORES_PER_FRAME ? left : SCORES_PER_FRAME;
@@ -174,7 +188,7 @@ static void on_persist(link_t *self)
 
 bool state_on_frame(link_t *self, uint8_t type, uint32_t length)
 {
-    if (type < FEAST_WIRE_SIGNALS || type > FEAST_WIRE_SCORES) {
+    if (type < FEAST_WIRE_SIGNALS || type > FEAST_WIRE_DECIDE) {
         return false;
     }
     if (!self->version_agreed) {
@@ -188,7 +202,9 @@ bool state_on_frame(link_t *self, uint8_t type, uint32_t length)
     case FEAST_WIRE_READ_STATE: on_read(self, length); break;
     case FEAST_WIRE_PERSIST: on_persist(self); break;
     case FEAST_WIRE_COUNTERS_NOW: reply_counters(self); break;
-#ifdef FEAST_CLASSES
+#if LINK_FADES
+    case FEAST_WIRE_DECIDE: reply_decision(self); break;
+#elif defined(FEAST_CLASSES)
     case FEAST_WIRE_SCORES:
         reply_scores(self, feast_wire_get_u16(&self->frame[FEAST_WIRE_SCORES_AT_FIRST]));
         break;

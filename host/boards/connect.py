@@ -118,6 +118,7 @@ def _require_geometry(hello: Hello, plan: Plan) -> None:
         "radius": params.radius,
         "banks": params.banks,
         "classes": len(plan.readout.quant.labels) if plan.readout else 0,
+        "fades": plan.readout is not None and plan.readout.fades,
         "state_words": plan.state.learned_words,
         "snapshot_words": plan.state.words,
         "learning": layer.learning,

@@ -16,7 +16,7 @@ from feast_codegen.codegen.emit.write import write
 from feast_codegen.codegen.fixed_point.quantise import quantise
 from feast_codegen.codegen.model.model import Model
 from feast_codegen.codegen.model.options import Options
-from feast_codegen.codegen.model.readout import name_of
+from feast_codegen.codegen.model.readout import UNKNOWN, name_of
 from feast_codegen.codegen.protocol import messages
 from feast_codegen.codegen.twin.network import Twin
 from feast_codegen.host.boards.build import BuildResult, build
@@ -43,7 +43,7 @@ class RecordingRun:
     device_snapshot_digest: int
     twin_snapshot_digest: int
     label: str | None
-    """What the device's class scores say; None without a readout, or if no feature won."""
+    """What the device's readout says, UNKNOWN where it abstains; None without one, or if no feature won."""
     wanted: str | None
     """Its own label, where the source has one."""
     ticks_total: int
@@ -192,16 +192,27 @@ def _compare(stream: EventStream, device: RunResult, expected: Results, twin: Tw
         twin_digest=messages.result_digest(expected),
         device_snapshot_digest=device.snapshot_digest,
         twin_snapshot_digest=snapshot_digest,
-        label=name_of(twin.readout.labels, device.label) if twin.readout else None,
+        label=_label(twin, device),
         wanted=None if stream.label is None else str(stream.label),
         ticks_total=device.ticks_total,
         ticks_max=device.ticks_max,
-        difference=_difference(stream.name, device, expected, snapshot_digest, twin.label),
+        difference=_difference(stream.name, device, expected, snapshot_digest, twin.label, twin.abstains),
     )
 
 
+def _label(twin: Twin, device: RunResult) -> str | None:
+    if twin.readout is None or device.label < 0:
+        return None
+    return UNKNOWN if device.abstains else name_of(twin.readout.labels, device.label)
+
+
 def _difference(
-    name: str, device: RunResult, expected: Results, twin_snapshot_digest: int, twin_label: int
+    name: str,
+    device: RunResult,
+    expected: Results,
+    twin_snapshot_digest: int,
+    twin_label: int,
+    twin_abstains: bool,
 ) -> str | None:
     wrong = np.flatnonzero(device.results != expected)
     if wrong.size:
@@ -213,6 +224,9 @@ def _difference(
         return f"{name}: all results agree but the final state does not: {digests}"
     if device.label != twin_label:
         return f"{name}: the state agrees but the label does not: device {device.label}, twin {twin_label}"
+    if device.abstains != twin_abstains:
+        which = "device" if device.abstains else "twin"
+        return f"{name}: the label agrees, but only the {which} abstains"
     return None
 
 

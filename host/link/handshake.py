@@ -52,7 +52,9 @@ class Hello:
     radius: int
     banks: int
     classes: int
-    """Classes it keeps scores of; 0 for a build without."""
+    """Classes of its readout; 0 for a build without."""
+    fades: bool
+    """Its readout fades: it gives decisions, not scores."""
     learning: bool
     """Built with learning."""
     select_threshold: bool
@@ -129,6 +131,7 @@ class Hello:
             wide_results=has(messages.FLAG_WIDE_RESULTS),
             wide_coordinates=has(messages.FLAG_WIDE_COORDINATES),
             can_persist=has(messages.FLAG_PERSISTS),
+            fades=has(messages.FLAG_FADES),
             uploading=has(messages.FLAG_UPLOADING),
             clock_fallback=has(messages.FLAG_CLOCK_FALLBACK),
             fault=fault,

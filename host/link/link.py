@@ -29,7 +29,7 @@ from feast_codegen.host.link.clock import REAL, TURN_S, Clock, OnWait, ignore
 from feast_codegen.host.link.device_limits import BROKEN
 from feast_codegen.host.link.framing import Frame, Receiver, Sender
 from feast_codegen.host.link.handshake import Hello
-from feast_codegen.host.link.requests import DeviceScores, DeviceSignals, Questions, Words
+from feast_codegen.host.link.requests import DeviceDecision, DeviceScores, DeviceSignals, Questions, Words
 from feast_codegen.host.link.run_protocol import RunExchange, Timeouts
 from feast_codegen.host.link.run_results import (
     Latency,
@@ -274,6 +274,14 @@ class Link:
         """
         with self._at_rest() as questions:
             return questions.scores()
+
+    def decision(self) -> DeviceDecision:
+        """What a fading readout makes of the events so far, also in the middle of a `stream`.
+
+        Raises FeastError for a device that was built without one.
+        """
+        with self._at_rest() as questions:
+            return questions.decision()
 
     def counters(self) -> Counter[str]:
         """The device's own counters of the run, also in the middle of a `stream`."""

@@ -42,6 +42,10 @@ _UPLOADS: Final = 3
 _NO_SCORES: Final = (
     "device keeps no class scores: train with --readout, build the firmware from that model and flash it"
 )
+_FADES: Final = "the device's readout fades: it gives decisions, not scores"
+_NO_DECISION: Final = (
+    "device has no fading readout: train a model with one, build the firmware from it and flash it"
+)
 _NO_MEMORY: Final = "device has no memory to keep a state over a loss of power: save it to a file instead"
 _NOT_TAKEN: Final = (
     "the device's memory did not take the state: what was kept before is still there; check its supply "
@@ -51,6 +55,7 @@ _LACKING: Final = {
     messages.WRITE_STATE.code: NO_LEARNING,
     messages.APPLY_STATE.code: NO_LEARNING,
     messages.SCORES.code: _NO_SCORES,
+    messages.DECIDE.code: _NO_DECISION,
     messages.PERSIST.code: _NO_MEMORY,
 }
 """What to do about a message that a build does not know, by its id."""
@@ -103,6 +108,24 @@ class DeviceScores:
     """(classes,); docs/reference/numerics.md section 13."""
 
 
+@dataclass(frozen=True)
+class DeviceDecision:
+    """What the fading readout of a device makes of the events so far (numerics page section 15)."""
+
+    event: int
+    """Events of the run before this moment, modulo 2^32."""
+    label: int
+    """Index of the class with the largest score; -1 before a feature has won, or when all has faded."""
+    margin: int
+    """How far it is ahead of the next class."""
+    typicality: int
+    """Cosine with the nearest class mean, Q15."""
+    abstains: bool
+    """The answer is "unknown"."""
+    ticks: int
+    """Ticks that the device took for it."""
+
+
 class Questions:
     """Asks over a port that nobody else uses meanwhile.
 
@@ -145,12 +168,26 @@ class Questions:
 
     def scores(self) -> DeviceScores:
         """Class scores of one moment. Raises FeastError for a device without class scores."""
-        if not self._hello.classes:
-            raise FeastError(_NO_SCORES)
+        if not self._hello.classes or self._hello.fades:
+            raise FeastError(_FADES if self._hello.fades else _NO_SCORES)
         answer = self._ask_all(messages.SCORES, messages.SCORES_REPLY, 0, self._hello.classes)
         label = -1 if answer.fields["label"] == messages.NO_LABEL else answer.fields["label"]
         scores = np.frombuffer(answer.items, "<i8").astype(np.int64)
         return DeviceScores(answer.fields["received"], label, scores)
+
+    def decision(self) -> DeviceDecision:
+        """The decision at this moment. Raises FeastError for a device without a fading readout."""
+        if not self._hello.fades:
+            raise FeastError(_NO_DECISION)
+        fields = self._answer(messages.DECIDE, messages.DECISION)
+        return DeviceDecision(
+            event=fields["received"],
+            label=-1 if fields["label"] == messages.NO_LABEL else fields["label"],
+            margin=fields["margin"],
+            typicality=fields["typicality"],
+            abstains=bool(fields["abstains"]),
+            ticks=fields["ticks"],
+        )
 
     def counters(self) -> Counter[str]:
         """Ticks, stack and counters of the run so far; names as in `protocol.messages.COUNTERS_REPLY`."""

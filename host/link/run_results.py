@@ -34,7 +34,9 @@ class Summary:
     state_id: int
     """CRC-32 of the learned state after the run."""
     label: int
-    """Index of the class with the largest score; -1 if no feature won, or without class scores."""
+    """Index of the class with the largest score; -1 if no feature won, or without a readout."""
+    abstains: bool
+    """The answer of a fading readout is "unknown"; `label` names the best guess all the same."""
     ticks_total: int
     """Ticks spent in feast_step; the measurement itself is taken off, and so are interrupts, by the port."""
     ticks_max: int
@@ -51,7 +53,9 @@ class Summary:
         counters |= {f"host_{name}": count for name, count in host.items()}
         label = -1 if done["label"] == messages.NO_LABEL else done["label"]
         taken = {name: done[name] for name in _OF_DONE}
-        return Summary(**taken, label=label, tick_hz=tick_hz, counters=counters)
+        return Summary(
+            **taken, label=label, abstains=bool(done["abstains"]), tick_hz=tick_hz, counters=counters
+        )
 
 
 @dataclass(frozen=True, eq=False)

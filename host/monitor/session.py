@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from feast_codegen.codegen.fixed_point.state_layout import score_words
 from feast_codegen.codegen.model.file import save_model
 from feast_codegen.codegen.model.model import Model
 from feast_codegen.codegen.model.options import Options
-from feast_codegen.codegen.model.readout import name_of
+from feast_codegen.codegen.model.readout import UNKNOWN, name_of
 from feast_codegen.host.link.run_results import NO_EVENTS, ResultChunk
 from feast_codegen.host.link.serial_port import LinkError
 from feast_codegen.host.monitor.orders import Orders
@@ -175,7 +176,9 @@ class Session(threading.Thread):
             self._show(
                 totals=counters,
                 recording=piece.name,
-                recording_label=name_of(self._labels, piece.summary.label) if self._labels else None,
+                recording_label=UNKNOWN
+                if piece.summary.abstains and piece.summary.label >= 0
+                else name_of(self._labels, piece.summary.label),
             )
             return
         chunk = piece.chunk
@@ -275,7 +278,9 @@ class Session(threading.Thread):
         if now >= self._due["signals"]:
             signals = link.signals()
             shown |= self._signal_view.take(signals) | {"counters": dict(link.counters())}
-            if self._labels:
+            if link.hello.fades:
+                shown["decision"] = asdict(link.decision())
+            elif self._labels:
                 found = link.scores()
                 # As text: a page's numbers are exact up to 2^53 only.
                 shown |= {"scores": [str(score) for score in found.scores], "label": found.label}

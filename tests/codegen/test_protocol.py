@@ -19,7 +19,13 @@ from feast_codegen.codegen.protocol.message import HEADER, Message
 from tests.support.paths import ROOT
 
 DOCUMENT = ROOT / "docs" / "reference" / "protocol.md"
-LAYOUTS = {1: "e9770c08aa8673cd", 2: "36334136af4e9f3f", 3: "6c228fd1573fb170", 4: "9d1a4ba98fc4da0a"}
+LAYOUTS = {
+    1: "e9770c08aa8673cd",
+    2: "36334136af4e9f3f",
+    3: "6c228fd1573fb170",
+    4: "9d1a4ba98fc4da0a",
+    5: "8e2c62fd33b0ef20",
+}
 """Digest of all layouts, ids and codes by protocol version."""
 
 LIMITS = {"u8": 2**8, "u16": 2**16, "u32": 2**32, "u64": 2**64}

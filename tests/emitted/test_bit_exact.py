@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+from dataclasses import astuple
 from functools import cache
 from pathlib import Path
 
@@ -17,10 +18,18 @@ from feast_codegen.codegen.emit.compiled_library import NativeFeast, build_nativ
 from feast_codegen.codegen.emit.plan import make_plan
 from feast_codegen.codegen.emit.render import render
 from feast_codegen.codegen.fixed_point.quantise import quantise
+from feast_codegen.codegen.fixed_point.quantise_readout import QuantFading
 from feast_codegen.codegen.model.model import Model, Sensor
 from feast_codegen.codegen.model.options import Options
 from feast_codegen.codegen.twin.network import Twin
-from tests.support.networks import event_streams, make_events, make_model, models, with_readout
+from tests.support.networks import (
+    event_streams,
+    make_events,
+    make_model,
+    models,
+    with_fading_readout,
+    with_readout,
+)
 
 OPTIONS = [
     Options(),
@@ -56,7 +65,9 @@ def configuration(index: int) -> tuple[NativeFeast, Model, Options]:
         eta=0.01,
         tau_us=3000.0,
     )
-    if index % 2:  # both of every option, polarity and border, in turn
+    if index % 4 == 3:  # none, and both kinds of readout with every option, polarity and border, in turn
+        model = with_fading_readout(model, grid=2 + index % 7, classes=2 + index % 5, hidden=index % 9)
+    elif index % 2:
         model = with_readout(model, grid=1 + index % 7, classes=2 + index % 5, seed=index)
     return build(model, options, kernel)[0], model, options
 
@@ -64,8 +75,11 @@ def configuration(index: int) -> tuple[NativeFeast, Model, Options]:
 def same(native: NativeFeast, twin: Twin, events: np.ndarray) -> None:
     np.testing.assert_array_equal(native.step(events), twin.step(events))
     np.testing.assert_array_equal(native.snapshot(), twin.snapshot())
-    np.testing.assert_array_equal(native.scores, twin.scores)
+    if not isinstance(twin.readout, QuantFading):
+        np.testing.assert_array_equal(native.scores, twin.scores)
     assert native.label == twin.label
+    if isinstance(twin.readout, QuantFading):
+        assert native.decision == astuple(twin.decision)
 
 
 @pytest.mark.parametrize("index", range(len(CONFIGURATIONS)))

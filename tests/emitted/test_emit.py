@@ -26,7 +26,7 @@ from feast_codegen.codegen.fixed_point.quantise import quantise
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import Sensor
 from feast_codegen.codegen.model.options import Options
-from tests.support.networks import behind, make_model, make_stack, with_readout
+from tests.support.networks import behind, make_model, make_stack, with_fading_readout, with_readout
 from tests.support.paths import ROOT
 
 FORMATTER = Path(sys.executable).with_name("clang-format")
@@ -40,6 +40,7 @@ VARIANTS = {
         Options(learning=True),
     ),
     "readout": (with_readout(make_model(Sensor(8, 6), **SMALL), grid=2), Options()),
+    "fading": (with_fading_readout(make_model(Sensor(8, 6), **SMALL), grid=2), Options()),
     "layers": (make_stack(make_model(Sensor(8, 6), **SMALL), **SMALL), Options(learning=True)),
     "filters": (
         behind(Filters(Sensor(15, 12), ((3, 1), (14, 11)), 100, 2000, 1, 1), **SMALL),
@@ -175,6 +176,11 @@ def test_build_id_covers_the_readout_that_is_in_the_flash() -> None:
         model = with_readout(make_model(), grid, seed=seed)
         return make_plan(quantise(model)[0], None, options).ids.build
 
+    def fading_id(seed: int = 0, **size: int) -> str:
+        model = with_fading_readout(make_model(), seed=seed, **size)
+        return make_plan(quantise(model)[0], None, Options()).ids.build
+
+    assert len({fading_id(), fading_id(1), fading_id(grid=4), fading_id(hidden=5), build_id()}) == 5
     without = make_plan(quantise(make_model())[0], None, Options()).ids.build
     assert len({build_id(), build_id(grid=4), build_id(seed=1), without}) == 4
     assert build_id(options=Options(readout=False)) == without
@@ -198,6 +204,9 @@ def test_a_readout_that_is_left_out_leaves_nothing_behind() -> None:
 
 
 def test_a_readout_too_large_for_the_board_is_refused_with_what_fits() -> None:
+    fading = with_fading_readout(make_model(), grid=16, classes=10, hidden=64)
+    with pytest.raises(FeastError, match=r"bytes of RAM.*all of them without the readout \(--no-readout\)"):
+        make_plan(quantise(fading)[0], get_board("stm32vldiscovery"), Options())
     model = with_readout(make_model(), grid=40, classes=4)
     with pytest.raises(FeastError, match=r"bytes of flash.*all of them without the readout \(--no-readout\)"):
         make_plan(quantise(model)[0], get_board("stm32vldiscovery"), Options())

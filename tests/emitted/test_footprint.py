@@ -19,7 +19,7 @@ from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import Sensor
 from feast_codegen.codegen.model.options import Options
 from tests.support.firmware_project import needs_compiler
-from tests.support.networks import behind, make_model, make_stack, with_readout
+from tests.support.networks import behind, make_model, make_stack, with_fading_readout, with_readout
 
 pytestmark = [pytest.mark.firmware, needs_compiler]
 
@@ -107,17 +107,19 @@ def compile_all(plan: Plan, folder: Path) -> tuple[int, int, dict[str, int]]:
 
 
 def deepest(frames: dict[str, int]) -> int:
-    """Frame of feast_step and of the deepest chain it can call."""
+    """Frames of the deepest chain of feast_step, or of feast_classify if that is deeper."""
 
     def chain(*names: str) -> int:
         return sum(frames.get(f"feast_{name}", 0) for name in names)
 
-    chains = [chain("readout_step"), chain(*(f"filter_{name}" for name in FILTER_CHAIN))]
+    fading = chain("readout_advance", "readout_relieve", "readout_catch_up")
+    chains = [chain("readout_step"), fading, chain(*(f"filter_{name}" for name in FILTER_CHAIN))]
     for layer in ("layer1", "layer2"):
         inner = [("learn_hit", "move_rows"), ("age_all_rows", "age_row"), ("dots",)]
         inner_chains = [chain(*(f"{layer}_{name}" for name in names)) for names in inner]
         chains.append(chain(f"{layer}_step", f"{layer}_compare") + max(inner_chains))
-    return frames["feast_step"] + max(chains)
+    classify = chain("classify", "readout_classify", "readout_multiply")
+    return max(frames["feast_step"] + max(chains), classify)
 
 
 def check(plan: Plan, image_bytes: int, stack_bytes: int, what: object = "", layers: int = 1) -> None:
@@ -167,6 +169,16 @@ def test_plan_predicts_class_scores(tmp_path: Path, kernel: Kernel, options: Opt
     for index, (grid, classes) in enumerate([(7, 10), (2, 40)]):
         model = with_readout(make_model(), grid, classes)
         plan = make_plan(quantise(model)[0], None, options, kernel)
+        code, tables, frames = compile_all(plan, tmp_path / str(index))
+        assert tables == plan.budget.tables
+        check(plan, code + tables, deepest(frames))
+
+
+@pytest.mark.parametrize("kernel", CORE_FLAGS)
+def test_plan_predicts_a_fading_readout(tmp_path: Path, kernel: Kernel) -> None:
+    for index, (grid, classes, hidden) in enumerate([(5, 10, 32), (5, 10, 0), (12, 40, 1)]):
+        model = with_fading_readout(make_model(features=8, polarity="separate"), grid, classes, hidden)
+        plan = make_plan(quantise(model)[0], None, Options(), kernel)
         code, tables, frames = compile_all(plan, tmp_path / str(index))
         assert tables == plan.budget.tables
         check(plan, code + tables, deepest(frames))

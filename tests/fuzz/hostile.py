@@ -57,6 +57,7 @@ BUILDS: Final[dict[str, dict[str, str]]] = {
     },
     "wide and frozen": {"FEAST_FEATURES_PER_BANK": "300", "FEAST_SENSOR_WIDTH": "300", "FEAST_LEARNING": "0"},
     "with scores": {"FEAST_CLASSES": "3u"},
+    "with decisions": {"FEAST_CLASSES": "3u", "FEAST_FADES": "1"},
 }
 
 

@@ -142,6 +142,32 @@ class TestSignals:
         assert link.summary is not None
         assert link.summary.label == len(events) % classes
 
+    @pytest.mark.parametrize("rate", [0.0, 0.15])
+    def test_the_decision_of_one_moment(self, tmp_path: Path, rate: float) -> None:
+        device = FakeDevice(tmp_path, FEAST_CLASSES="7u", FEAST_FADES="1")
+        link = link_to(device, losing(4, rate))
+        assert link.hello.fades and link.hello.classes == 7
+        assert link.decision().label == -1
+        events = toy_events(601)
+        for _ in link.stream(events):
+            found = link.decision()
+            assert found.label == (found.event % 7 if found.event else -1)
+            assert (found.margin, found.typicality) == (2**32 - 1 - found.event, found.event % 2**15)
+            assert found.abstains == (found.event % 2 == 0)
+        assert link.summary is not None
+        assert (link.summary.label, link.summary.abstains) == (601 % 7, False)
+        with pytest.raises(FeastError, match="readout fades: it gives decisions, not scores"):
+            link.scores()
+
+    def test_a_device_without_a_fading_readout_says_so(self, device: FakeDevice) -> None:
+        link = link_to(device)
+        assert not link.hello.fades
+        with pytest.raises(FeastError, match="device has no fading readout: train a model with one"):
+            link.decision()
+        link.hello = replace(link.hello, classes=3, fades=True)
+        with pytest.raises(FeastError, match="device has no fading readout"):
+            link.decision()
+
     def test_a_device_without_scores_says_so(self, device: FakeDevice) -> None:
         link = link_to(device)
         assert link.hello.classes == 0

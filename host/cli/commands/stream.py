@@ -14,6 +14,7 @@ import typer
 
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.model.options import Options
+from feast_codegen.codegen.model.readout import UNKNOWN
 from feast_codegen.host.cli.emission_options import DeviceOptions, EmissionOptions
 from feast_codegen.host.cli.option_groups import with_option_groups
 from feast_codegen.host.cli.output import print_facts, print_json
@@ -282,6 +283,7 @@ class _Tally:
         self.recordings += 1
         label = piece.summary.label
         known = self._classes[label] if 0 <= label < len(self._classes) else f"class {label}"
+        known = UNKNOWN if piece.summary.abstains else known
         self.labels[piece.name] = known if label >= 0 else None
         if self._classes and piece.label is not None:
             self.labelled += 1

@@ -191,6 +191,7 @@ function show(view) {
     counters(view);
   }
   if (view.scores) drawScores(view);
+  if (view.decision) drawDecision(view);
   if (view.weights && view.weights !== show.weights) { show.weights = view.weights; drawFeatures(view); }
   if (view.drawn) drawScene(view);
   document.body.dataset.events = view.events;
@@ -206,6 +207,18 @@ function drawScores(view) {
     score.textContent = whole.format(scores[n]);
     fill.style.width = `${(100 * (values[n] - low)) / span}%`;
     row.className = n === view.label ? "first" : "";
+  });
+  set("last", view.recording ? `last recording, ${view.recording}: ${view.recording_label ?? "no label"}` : "");
+}
+
+// A fading readout: one answer, or UNKNOWN, and how typical what it sees is of the answer's class.
+function drawDecision(view) {
+  const { label, typicality, abstains } = view.decision;
+  classes.forEach(({ row, fill, score }, n) => {
+    const chosen = n === label;
+    score.textContent = chosen ? (abstains ? "UNKNOWN" : "answer") : "";
+    fill.style.width = chosen ? `${(100 * typicality) / 32767}%` : "0";
+    row.className = chosen && !abstains ? "first" : "";
   });
   set("last", view.recording ? `last recording, ${view.recording}: ${view.recording_label ?? "no label"}` : "");
 }

@@ -69,7 +69,15 @@ uint32_t feast_wins(const feast_t *self, uint32_t feature)
     return self->events + 7u * feature;
 }
 
-#ifdef FEAST_CLASSES
+#if defined(FEAST_CLASSES) && FEAST_FADES
+void feast_classify(const feast_t *self, feast_decision_t *decision)
+{
+    decision->label = self->events == 0u ? (int16_t)-1 : (int16_t)(self->events % FEAST_CLASSES);
+    decision->margin = UINT32_MAX - self->events;
+    decision->typicality = (uint16_t)(self->events % 0x8000u);
+    decision->abstains = self->events % 2u == 0u;
+}
+#elif defined(FEAST_CLASSES)
 int64_t feast_score(const feast_t *self, uint32_t index)
 {
     return ((int64_t)self->events << 33) - (int64_t)index;

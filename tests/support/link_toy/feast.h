@@ -65,8 +65,21 @@ void feast_signals(const feast_t *self, feast_signals_t *signals);
 int32_t feast_threshold(const feast_t *self, uint32_t feature);
 uint32_t feast_wins(const feast_t *self, uint32_t feature);
 #ifdef FEAST_CLASSES
+#ifndef FEAST_FADES
+#define FEAST_FADES 0
+#endif
+#if FEAST_FADES
+typedef struct {
+    uint32_t margin;
+    int16_t label;
+    uint16_t typicality;
+    bool abstains;
+} feast_decision_t;
+void feast_classify(const feast_t *self, feast_decision_t *decision);
+#else
 int64_t feast_score(const feast_t *self, uint32_t index);
 int32_t feast_class(const feast_t *self);
+#endif
 #endif
 #if FEAST_LEARNING
 void feast_import_word(feast_t *self, uint32_t index, uint16_t word);

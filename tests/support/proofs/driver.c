@@ -54,7 +54,14 @@ static void query(const feast_t *self)
         || feast_snapshot_word(self, FEAST_SNAPSHOT_WORDS) != 0u) {
         exit(4);
     }
-#ifdef FEAST_CLASSES
+#if defined(FEAST_CLASSES) && FEAST_FADES
+    feast_decision_t decision;
+    feast_classify(self, &decision);
+    answer((uint16_t)decision.label, 2);
+    answer(decision.margin, 4);
+    answer(decision.typicality, 2);
+    answer(decision.abstains, 1);
+#elif defined(FEAST_CLASSES)
     if (feast_score(self, FEAST_CLASSES) != 0) {
         exit(4);
     }

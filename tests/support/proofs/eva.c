@@ -15,6 +15,9 @@ int main(void)
     while (any_8 != 0u) {
         feast_event_t event;
         feast_signals_t signals;
+#if defined(FEAST_CLASSES) && FEAST_FADES
+        feast_decision_t decision;
+#endif
         event.t_us = any_64;
         event.x = any_16;
         event.y = any_16;
@@ -28,7 +31,9 @@ int main(void)
             (void)feast_threshold(&network, any_32);
             break;
         case 4u: (void)feast_snapshot_word(&network, any_32); break;
-#ifdef FEAST_CLASSES
+#if defined(FEAST_CLASSES) && FEAST_FADES
+        case 7u: feast_classify(&network, &decision); break;
+#elif defined(FEAST_CLASSES)
         case 7u:
             (void)feast_score(&network, any_32);
             (void)feast_class(&network);

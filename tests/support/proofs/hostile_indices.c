@@ -21,7 +21,11 @@ static void check_accessors(const feast_t *self, uint32_t index)
     const int32_t threshold = feast_threshold(self, index);
     check(index < FEAST_FEATURES || (wins == 0u && threshold == 0));
     check(feast_snapshot_word(self, index) == 0u || index < FEAST_SNAPSHOT_WORDS);
-#ifdef FEAST_CLASSES
+#if defined(FEAST_CLASSES) && FEAST_FADES
+    feast_decision_t decision;
+    feast_classify(self, &decision);
+    check(decision.label >= -1 && decision.label < (int32_t)FEAST_CLASSES);
+#elif defined(FEAST_CLASSES)
     check(feast_score(self, index) == 0 || index < FEAST_CLASSES);
     check(feast_class(self) < (int32_t)FEAST_CLASSES);
 #endif

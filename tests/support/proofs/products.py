@@ -11,7 +11,7 @@ from feast_codegen.codegen.fixed_point.quantise import quantise, stored_weights
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import Model, Sensor
 from feast_codegen.codegen.model.options import Options
-from tests.support.networks import behind, make_model, make_stack, with_readout
+from tests.support.networks import behind, make_model, make_stack, with_fading_readout, with_readout
 
 SENSOR: Final = Sensor(13, 9)
 
@@ -28,7 +28,7 @@ def all_options() -> list[Options]:
 
 def networks(radius: int = 2, features: int = 5) -> dict[str, Model]:
     """One network of each polarity, with both borders among them, one behind filters, and two layers; some
-    with class scores."""
+    with class scores, one with a fading readout."""
     size = {"radius": radius, "features": features, "eta": 0.02, "tau_us": 2000.0}
     lower = make_model(SENSOR, polarity="separate", radius=1, features=2, tau_us=2000.0)
     return {
@@ -36,6 +36,9 @@ def networks(radius: int = 2, features: int = 5) -> dict[str, Model]:
         "signed": make_model(SENSOR, threshold=0.1, polarity="signed", border="skip", **size),
         "merged": make_model(SENSOR, polarity="merged", border="skip", **size),
         "filtered": with_readout(behind(Filters(SENSOR, ((0, 0), (5, 2), (7, 3)), 300, 5000, 1, 1), **size)),
+        "fading": with_fading_readout(
+            make_model(SENSOR, polarity="separate", border="zero", **size), grid=4, min_typicality=0.9
+        ),
         "layers": with_readout(make_stack(lower, border="zero", **size)),
     }
 

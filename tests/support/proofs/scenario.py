@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from feast_codegen.codegen.base.events import EVENT_DTYPE, Events
 from feast_codegen.codegen.fixed_point import formats
 from feast_codegen.codegen.fixed_point.quantise import QuantModel, initial_words
+from feast_codegen.codegen.fixed_point.quantise_readout import QuantFading
 from feast_codegen.codegen.model.filters import Filters
 from feast_codegen.codegen.model.model import Model, Sensor, norm_limit
 from feast_codegen.codegen.model.options import Options
@@ -313,6 +314,8 @@ def _query(twin: Twin) -> bytes:
     answers = np.array(signals, "<u4").tobytes()
     for wins, threshold in zip(twin.wins, twin.thresholds, strict=True):
         answers += struct.pack("<Ii", int(wins), int(threshold))
+    if isinstance(twin.readout, QuantFading):
+        return answers + struct.pack("<hIHB", *astuple(twin.decision))
     if twin.readout is not None:
         answers += twin.scores.astype("<i8").tobytes() + struct.pack("<i", twin.label)
     return answers

@@ -16,11 +16,11 @@
  * formats and protocol. */
 #define FEAST_MODEL_ID "39f13e33648fffebd56e55794e0457a82656aa9a965c0202c488ffe5b77ef4c5"
 #define FEAST_MODEL_ID_BYTES { 0x39, 0xf1, 0x3e, 0x33, 0x64, 0x8f, 0xff, 0xeb } /* the first eight */
-#define FEAST_BUILD_ID "e4afca301be68237"
-#define FEAST_BUILD_ID_BYTES { 0xe4, 0xaf, 0xca, 0x30, 0x1b, 0xe6, 0x82, 0x37 }
+#define FEAST_BUILD_ID "d145865d023ec4e3"
+#define FEAST_BUILD_ID_BYTES { 0xd1, 0x45, 0x86, 0x5d, 0x02, 0x3e, 0xc4, 0xe3 }
 
 /* Headers and object code of two emissions do not link: each has its own feast_init. */
-#define feast_init feast_init_header_and_library_differ_3b33fd2331b3d099
+#define feast_init feast_init_header_and_library_differ_5f4e641af3601340
 
 /* What events are given in: pixels of the camera. A pixel of the network is 2^FEAST_DOWNSAMPLE of them wide and high. */
 #define FEAST_CAMERA_WIDTH 8u
@@ -35,7 +35,8 @@
 #define FEAST_FEATURES FEAST_LAYER1_FEATURES
 #define FEAST_LEARNING 0 /* 1: features live in RAM and adapt; 0: constant tables */
 #define FEAST_SELECT_THRESHOLD 0 /* 1: while frozen, a feature must be in range of its threshold */
-#define FEAST_CLASSES 3u /* class scores are kept; this macro is missing where they are not */
+#define FEAST_CLASSES 3u /* there is a readout; this macro is missing where there is none */
+#define FEAST_FADES 0 /* 1: it fades, feast_classify asks it; 0: it keeps scores, feast_class asks them */
 #define FEAST_CLASS_LABELS \
     { "0", "1", "2" }
 
