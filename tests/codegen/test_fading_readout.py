@@ -319,10 +319,10 @@ def test_unknown_kind_of_readout_is_refused(tmp_path: Path) -> None:
         load_model(tmp_path / "model.npz")
 
 
-def test_emission_refuses_it_and_says_what_works() -> None:
+def test_it_is_emitted_unless_it_is_left_out() -> None:
     quant, _ = quantise(with_fading_readout(NETWORK))
-    with pytest.raises(FeastError, match="--no-readout"):
-        make_plan(quant, None, Options())
+    plan = make_plan(quant, None, Options())
+    assert plan.readout is not None and plan.readout.fades
     assert make_plan(quant, None, Options(readout=False)).readout is None
 
 
