@@ -45,15 +45,21 @@ class CellTable:
 
 
 @dataclass(frozen=True, eq=False)
-class QuantFading:
-    """A fading readout in the formats of the numerics page section 15."""
+class QuantHistogram:
+    """How the histogram of a fading readout is kept."""
 
     grid: int
-    labels: tuple[str, ...]
     columns: CellTable
     rows: CellTable
     step_us: int
     """`S`"""
+
+
+@dataclass(frozen=True, eq=False)
+class QuantFading(QuantHistogram):
+    """A fading readout in the formats of the numerics page section 15."""
+
+    labels: tuple[str, ...]
     hidden_weights: Int8Array
     """(hidden, entries)"""
     hidden_bias: Int32Array
@@ -125,13 +131,20 @@ def cell_table(pixels: int, grid: int) -> CellTable:
     return CellTable(first.astype(np.uint8), np.clip(share, 0, SHARES).astype(np.uint8))
 
 
-def quantise_fading(readout: FadingReadout, sensor: Sensor) -> QuantFading:
-    """Round a readout for a network on `sensor` into its formats.
+def quantise_histogram(grid: int, tau_us: float, sensor: Sensor) -> QuantHistogram:
+    """The histogram of a readout for a network on `sensor`; it needs no weights.
 
     Raises FeastError for a grid with more cells than the sensor has pixels along a side.
     """
-    if readout.grid > min(sensor.width, sensor.height):
-        raise FeastError(f"readout: grid {readout.grid}: a {sensor} sensor has fewer pixels along a side")
+    if grid > min(sensor.width, sensor.height):
+        raise FeastError(f"readout: grid {grid}: a {sensor} sensor has fewer pixels along a side")
+    columns, rows = (cell_table(pixels, grid) for pixels in (sensor.width, sensor.height))
+    return QuantHistogram(grid, columns, rows, round(tau_us * math.log(2.0) / STEPS))
+
+
+def quantise_fading(readout: FadingReadout, sensor: Sensor) -> QuantFading:
+    """Round a readout of a network on `sensor` into its formats; errors of `quantise_histogram`."""
+    histogram = quantise_histogram(readout.grid, readout.tau_us, sensor)
     scales = np.array([_scale(*row) for row in zip(readout.hidden_weights, readout.hidden_bias, strict=True)])
     hidden = _rounded(readout.hidden_weights, scales[:, None] if scales.size else 1.0)
     hidden_bias = _rounded_bias(readout.hidden_bias, scales if scales.size else 1.0)
@@ -142,11 +155,8 @@ def quantise_fading(readout: FadingReadout, sensor: Sensor) -> QuantFading:
     gamma = _WEIGHT_MAX / float(readout.means.max())
     unit = 2**_MARGIN_BITS / (scale * 2**shift)
     return QuantFading(
-        grid=readout.grid,
+        **vars(histogram),
         labels=readout.labels,
-        columns=cell_table(sensor.width, readout.grid),
-        rows=cell_table(sensor.height, readout.grid),
-        step_us=round(readout.tau_us * math.log(2.0) / STEPS),
         hidden_weights=hidden,
         hidden_bias=hidden_bias,
         hidden_shift=shift,

@@ -64,3 +64,23 @@ class Hyperparameters:
 
 DEFAULTS: Final = Hyperparameters()
 """Of every command and class that makes a network."""
+
+
+@dataclass(frozen=True)
+class ReadoutParameters:
+    """What a fading readout is given, with the only defaults."""
+
+    grid: int = 5
+    """The sensor has grid x grid overlapping cells."""
+    tau_us: float = 80_000.0
+    """Time in which the histogram fades to 1/e, microseconds."""
+    hidden: int = 32
+    """ReLU units between histogram and classes; 0: scores are linear."""
+
+
+READOUT_DEFAULTS: Final = ReadoutParameters()
+"""Of every command that fits a fading readout."""
+
+ReadoutKind = Literal["linear", "fading"]
+READOUT_KIND: Final[ReadoutKind] = "linear"
+"""What every command fits unless told."""

@@ -15,7 +15,13 @@ import numpy.typing as npt
 
 from feast_codegen.codegen.base.events import Events, Results
 from feast_codegen.codegen.base.jit import jit
-from feast_codegen.codegen.fixed_point.quantise_readout import CellTable, QuantFading, factors, roots
+from feast_codegen.codegen.fixed_point.quantise_readout import (
+    CellTable,
+    QuantFading,
+    QuantHistogram,
+    factors,
+    roots,
+)
 from feast_codegen.codegen.fixed_point.state_layout import Values
 from feast_codegen.codegen.twin.kernel import Ints
 
@@ -43,11 +49,11 @@ class Decision:
 UNDECIDED: Final = Decision(_NO_LABEL, 0, 0, True)
 
 
-class FadingTwin:
-    """``entries``: int64 (features, grid, grid)."""
+class Histogram:
+    """What a fading readout keeps of the events. ``entries``: int64 (features, grid, grid)."""
 
-    def __init__(self, quant: QuantFading, features: int) -> None:
-        self._quant = quant
+    def __init__(self, quant: QuantHistogram, features: int) -> None:
+        self._format = quant
         self.entries: Ints = np.zeros((features, quant.grid, quant.grid), np.int64)
         self.reset()
 
@@ -63,7 +69,7 @@ class FadingTwin:
         won = np.flatnonzero(results >= 0)
         if not won.size:
             return
-        times, quant = events["t_us"][won], self._quant
+        times, quant = events["t_us"][won], self._format
         if not self._scored:
             self._scored, self._step_start = True, int(times[0])
         # Steps from the start of the current one: differences, so that the whole range of times fits.
@@ -80,6 +86,24 @@ class FadingTwin:
         )
         self._step_start = int(times[-1]) - int(rest[-1])
 
+    def values(self) -> Values:
+        """The readout's sections of the state."""
+        return {
+            "entries": self.entries,
+            "excess": self._excess,
+            "fade_step": self._step,
+            "fade_us": self._step_start,
+            "scored": self._scored,
+        }
+
+
+class FadingTwin(Histogram):
+    """The histogram, and the classes that are read from it."""
+
+    def __init__(self, quant: QuantFading, features: int) -> None:
+        super().__init__(quant, features)
+        self._quant = quant
+
     @property
     def scores(self) -> Ints:
         """(classes,): the scores that a classification would compare; zeros before a feature has won."""
@@ -95,16 +119,6 @@ class FadingTwin:
     def label(self) -> int:
         """Index of the class of the decision; -1 before a feature has won."""
         return self.decision.label
-
-    def values(self) -> Values:
-        """The readout's sections of the state."""
-        return {
-            "entries": self.entries,
-            "excess": self._excess,
-            "fade_step": self._step,
-            "fade_us": self._step_start,
-            "scored": self._scored,
-        }
 
 
 def classify(quant: QuantFading, histograms: Ints) -> list[Decision]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.model.filters import Filters
+from feast_codegen.codegen.model.hyperparameters import ReadoutParameters
 from feast_codegen.codegen.model.model import Arithmetic, Hyperparameters, Model, stacked
 from feast_codegen.codegen.model.schema import check_hyperparameters
+from feast_codegen.host.evaluation.fit_fading import FittedFading, check_fading, fit_fading
 from feast_codegen.host.evaluation.fit_readout import FittedReadout, check_readable, fit_readout
 from feast_codegen.host.network.training import TrainingResult, train, training_part
 from feast_codegen.host.progress import Progress
@@ -26,7 +28,7 @@ class TrainedModel:
     model: Model
     training: TrainingResult
     """Of the features; its own model has no readout."""
-    readout: FittedReadout | None
+    readout: FittedReadout | FittedFading | None
 
 
 def check_training(
@@ -53,16 +55,21 @@ def train_model(
     lower: Model | None = None,
     filters: Filters | None = None,
     readout_grid: int | None = None,
+    fading: ReadoutParameters | None = None,
 ) -> TrainedModel:
-    """Train as `network.training.train`; with `readout_grid`, then fit a readout of as many cells a side.
+    """Train as `network.training.train`, then fit a readout: class scores of `readout_grid` cells a side, or
+    one that fades.
 
     Raises FeastError for parameters out of range, bad recordings, labels that allow no readout, or if nothing
     could be learned from.
     """
     params = check_training(params, lower, filters is not None)
     part = training_part(source)
+    behind = filters.sensor if filters else lower.sensor if lower else None
     if readout_grid is not None:
-        check_readable(part, readout_grid, filters.sensor if filters else lower.sensor if lower else None)
+        check_readable(part, readout_grid, behind)
+    if fading is not None:
+        check_fading(part, params.total_features, fading, behind)
     with bars("recordings") as progress:
         training = train(
             source,
@@ -75,6 +82,10 @@ def train_model(
             until_converged=until_converged,
             progress=progress,
         )
+    if fading is not None:
+        with bars("readout") as progress:
+            faded = fit_fading(part, training.model, fading, seed=seed, progress=progress)
+        return TrainedModel(replace(training.model, readout=faded.readout), training, faded)
     if readout_grid is None:
         return TrainedModel(training.model, training, None)
     with bars("readout") as progress:

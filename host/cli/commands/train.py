@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.limits import MOST_FEATURES_PER_BANK
-from feast_codegen.codegen.model.hyperparameters import DEFAULTS
+from feast_codegen.codegen.model.hyperparameters import DEFAULTS, READOUT_DEFAULTS, READOUT_KIND, ReadoutKind
 from feast_codegen.codegen.model.model import Arithmetic, Border, Hyperparameters, Polarity
 from feast_codegen.host.cli.filter_options import FilterOptions
 from feast_codegen.host.cli.option_groups import with_option_groups
 from feast_codegen.host.cli.output import print_facts, print_json, progress
 from feast_codegen.host.cli.reading_options import ReadingOptions
+from feast_codegen.host.cli.readout_options import chosen_readout
 from feast_codegen.host.cli.shared_options import (
     JsonOption,
     SensorOption,
@@ -25,9 +25,6 @@ from feast_codegen.host.cli.shared_options import (
 )
 from feast_codegen.host.progress import note
 from feast_codegen.host.text import count, percent
-
-if TYPE_CHECKING:
-    from feast_codegen.host.evaluation.fit_readout import FittedReadout
 
 
 def register(app: typer.Typer) -> None:
@@ -84,8 +81,27 @@ def train(
             "--readout", help="Fit class scores to the labels, in a second pass; the device then keeps them."
         ),
     ] = False,
+    readout_kind: Annotated[
+        ReadoutKind | None,
+        typer.Option(
+            help="Sums of class scores, or a histogram that fades and needs no reset. "
+            f"[{READOUT_KIND}] No C is emitted for the latter yet."
+        ),
+    ] = None,
     readout_grid: Annotated[
-        int | None, typer.Option(metavar="G", help="Cells of the readout: G x G over the sensor. [7]")
+        int | None,
+        typer.Option(
+            metavar="G",
+            help=f"Cells of the readout: G x G over the sensor. [linear 7, fading {READOUT_DEFAULTS.grid}]",
+        ),
+    ] = None,
+    readout_tau_us: Annotated[
+        float | None,
+        typer.Option(help=f"Decay of a fading readout, microseconds. [{READOUT_DEFAULTS.tau_us:g}]"),
+    ] = None,
+    readout_hidden: Annotated[
+        int | None,
+        typer.Option(help=f"Hidden units of a fading readout, 0 to 64. [{READOUT_DEFAULTS.hidden}]"),
     ] = None,
     *,
     filtering: FilterOptions,
@@ -96,15 +112,17 @@ def train(
     """Learn features from recordings, without labels.
 
     A folder with the splits train and test is learned from its train part. With --lower-layer, the options
-    are those of the second layer; the first stays as it is. With --readout, a linear readout is fitted to the
-    frozen features and the labels afterwards.
+    are those of the second layer; the first stays as it is. With --readout, a readout is fitted to the frozen
+    features and the labels afterwards.
 
     Example: codegen train sim:digits -o model.npz --features 16 --tau-us 20000
     """
     from dataclasses import asdict
 
     from feast_codegen.codegen.model.file import load_model, save_model
-    from feast_codegen.host.evaluation.fit_readout import GRID, check_readable
+    from feast_codegen.host.cli.readout_output import readout_facts, readout_values
+    from feast_codegen.host.evaluation.fit_fading import check_fading
+    from feast_codegen.host.evaluation.fit_readout import check_readable
     from feast_codegen.host.evaluation.train_model import check_training, train_model
     from feast_codegen.host.network.convergence import has_converged
     from feast_codegen.host.network.training import training_part
@@ -113,15 +131,16 @@ def train(
     lower = load_model(lower_layer) if lower_layer else None
     given = Hyperparameters(features, radius, tau_us, eta, delta_i, delta_e, polarity, border)
     params = check_training(given, lower, filtering.given)
-    if readout_grid is not None and not readout:
-        raise FeastError("--readout-grid belongs to --readout: give both")
+    chosen = chosen_readout(readout, readout_kind, readout_grid, readout_tau_us, readout_hidden)
     size = parse_sensor(sensor) or (lower.camera if lower else None)
     recordings = reading.open(source, size)
-    grid = GRID if readout_grid is None else readout_grid
-    if readout:
+    if chosen is not None:
         behind = filtering.for_camera(recordings.sensor)
         seen = behind.sensor if behind else lower.sensor if lower else None
-        check_readable(training_part(recordings), grid, seen)
+        if isinstance(chosen, int):
+            check_readable(training_part(recordings), chosen, seen)
+        else:
+            check_fading(training_part(recordings), params.total_features, chosen, seen)
     filters = filtering.for_source(recordings)
     start = time.perf_counter()
     trained = train_model(
@@ -134,7 +153,8 @@ def train(
         arithmetic=arithmetic,
         lower=lower,
         filters=filters,
-        readout_grid=grid if readout else None,
+        readout_grid=chosen if isinstance(chosen, int) else None,
+        fading=None if isinstance(chosen, int) else chosen,
     )
     model, outcome, fitted = trained.model, trained.training, trained.readout
     if until_converged and not has_converged(outcome.signals, params):
@@ -159,17 +179,7 @@ def train(
                 "law_miss_rate": params.law_miss_rate,
                 "threshold_slope": signals.threshold_slope,
                 "converged": signals.converged(params),
-                "accuracy": fitted.accuracy if fitted else None,
-                "readout": None
-                if fitted is None
-                else {
-                    "grid": fitted.readout.grid,
-                    "labels": fitted.readout.labels,
-                    "accuracy": fitted.accuracy,
-                    "folds": fitted.folds,
-                    "groups": fitted.groups,
-                    "strength": fitted.strength,
-                },
+                **readout_values(fitted),
                 "seconds": round(seconds, 3),
             }
         )
@@ -187,15 +197,6 @@ def train(
             "miss rate": f"{percent(training.miss_rate)} at the end, law {percent(params.law_miss_rate)}"
             + ("" if signals.converged(params) else ": not converged, more events or epochs may help"),
         }
-        | ({} if fitted is None else {"readout": _readout_text(fitted, training.recordings)})
+        | readout_facts(fitted, training.recordings)
         | {"time": f"{seconds:.1f} s"}
     )
-
-
-def _readout_text(fitted: FittedReadout, recordings: int) -> str:
-    readout = fitted.readout
-    checked = "accuracy unknown: a class comes from one group of recordings alone"
-    if fitted.folds:
-        over = f" over {count(fitted.groups)} groups" if fitted.groups < recordings else ""
-        checked = f"{percent(fitted.accuracy, 1)} {fitted.folds}-fold cross-validated{over}"
-    return f"{len(readout.labels)} classes, {readout.grid}x{readout.grid} cells, {checked}"
