@@ -83,4 +83,4 @@ READOUT_DEFAULTS: Final = ReadoutParameters()
 
 ReadoutKind = Literal["linear", "fading"]
 READOUT_KIND: Final[ReadoutKind] = "linear"
-"""What every command fits unless told."""
+"""The default of every command."""
