@@ -45,7 +45,10 @@ def main() -> None:
     model = train(source, params, seed=given.seed).model
     readout = replace(READOUT_DEFAULTS, grid=given.grid, tau_us=given.readout_tau_us, hidden=given.hidden)
     fitted = fit_fading(source, model, readout, seed=given.seed)
-    found: dict[str, object] = {"network": vars(given), "cross-validated": fitted.expected and figures(fitted.expected)}
+    found: dict[str, object] = {
+        "network": vars(given),
+        "cross-validated": fitted.expected and figures(fitted.expected),
+    }
     if given.test:
         test = measure_fading(open_source(given.test), model, fitted.readout, seed=given.seed)
         found["test"] = figures(test)

@@ -21,7 +21,7 @@ def readout_values(fitted: FittedReadout | FittedFading | None) -> dict[str, obj
     common: dict[str, object] = {"grid": fitted.readout.grid, "labels": fitted.readout.labels}
     common |= {"folds": fitted.folds, "groups": fitted.groups}
     if isinstance(fitted, FittedReadout):
-        own = {"kind": "linear", "accuracy": fitted.accuracy, "strength": fitted.strength}
+        own: dict[str, object] = {"kind": "linear", "accuracy": fitted.accuracy, "strength": fitted.strength}
         return {"accuracy": fitted.accuracy, **live, "readout": common | own}
     readout, expected = fitted.readout, live_values(fitted.expected)
     own = {"kind": "fading", "tau_us": readout.tau_us, "hidden": readout.hidden, "speeds": expected["speeds"]}

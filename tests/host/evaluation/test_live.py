@@ -112,7 +112,7 @@ def test_score_counts_ends_time_and_the_label_that_stays() -> None:
 def test_fitted_readout_is_measured_in_integers() -> None:
     source = open_source("sim:digits?seed=3&count=40")
     model = make_model(source.sensor, radius=1, features=4, polarity="separate")
-    fitted = fit_fading(source, model, PARAMS, folds=2)
+    fitted = fit_fading(source, model, PARAMS)
     own = measure_fading(source, model, fitted.readout, speeds=(1.0,))
     assert own.live[1.0].recordings == own.reset.recordings == 40
     assert own.live[1.0].accuracy > 0.5, "ten classes, and the recordings that it was fitted to"
