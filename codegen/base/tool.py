@@ -10,3 +10,6 @@ VERSION: Final = "0.2.0"
 URL: Final = "https://pypi.org/project/feast-codegen"
 EMITTED_LICENSE: Final = "0BSD"
 """Of the emitted C: any use, no conditions, no attribution."""
+OLDEST_GCC: Final = 8
+OLDEST_CLANG: Final = 14
+"""Major versions of the compilers that the emitted C is tested with; it refuses older ones."""

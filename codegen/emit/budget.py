@@ -30,6 +30,10 @@ _TYPE_BYTES: Final = {
 }
 
 
+STATE_ALIGNMENT: Final = 8
+"""Address multiple of the state: packed loads and vectors take eight bytes at once."""
+
+
 @dataclass(frozen=True)
 class Member:
     """One member of a struct; ``count`` 0 is a scalar."""
@@ -40,6 +44,8 @@ class Member:
     comment: str
     parts: tuple[Member, ...] = ()
     """Of a struct: its own members."""
+    aligned: bool = False
+    """Declared to lie at a multiple of `STATE_ALIGNMENT`, under any ABI."""
 
     @property
     def bytes(self) -> int:
@@ -79,7 +85,7 @@ def layer_members(shape: Shape, options: Options, kernel: Kernel) -> tuple[Membe
     rows = shape.params.surfaces * shape.sensor.height
     cells = rows * row_stride(shape, kernel) + 4
     time = [
-        Member("t_us", "uint64_t", 0, "time of the last accepted event"),
+        Member("t_us", "uint64_t", 0, "time of the last accepted event", aligned=True),
         Member("octave", "uint64_t", 0, "octaves of tau * ln 2 since the first event"),
     ]
     # Behind the 64-bit members, so that both arrays lie at multiples of 8: their sizes are ones, too.

@@ -75,9 +75,12 @@ def declaration(member: Member) -> str:
     'uint32_t wins[16];'
     >>> declaration(Member("phase", "uint32_t", 0, ""))
     'uint32_t phase;'
+    >>> declaration(Member("t_us", "uint64_t", 0, "", aligned=True))
+    'FEAST_ALIGNAS(FEAST_STATE_ALIGNMENT) uint64_t t_us;'
     """
     size = f"[{member.count}]" if member.count else ""
-    return f"{member.ctype} {member.name}{size};"
+    aligned = "FEAST_ALIGNAS(FEAST_STATE_ALIGNMENT) " if member.aligned else ""
+    return f"{aligned}{member.ctype} {member.name}{size};"
 
 
 def word_of_stage(span: Span) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,8 @@ import jinja2
 
 from feast_codegen.codegen.base import events, tool
 from feast_codegen.codegen.base.resources import resource
+from feast_codegen.codegen.boards.board import Kernel
+from feast_codegen.codegen.emit.budget import STATE_ALIGNMENT
 from feast_codegen.codegen.emit.ids import API_VERSION
 from feast_codegen.codegen.emit.jinja_filters import FILTERS
 from feast_codegen.codegen.emit.plan import LayerPlan, Plan, Stage
@@ -31,10 +33,12 @@ _PACKAGE: Final = {
     "include/feast_config.h": "package/config.h.j2",
     "src/feast.c": "package/feast.c.j2",
 }
-_SIMD: Final = "src/feast_simd.h"
+_SHARED: Final = {"src/feast_compiler.h": "package/compiler.h.j2", "src/feast_simd.h": "layer/simd.h.j2"}
+"""What the sources of all stages include; a layer's templates share its names with the whole library."""
 _LIBRARY_WIDE: Final = frozenset(
     {
         "feast.h",
+        "feast_compiler.h",
         "feast_simd.h",
         "FEAST_MISS",
         "FEAST_BORDER",
@@ -43,10 +47,29 @@ _LIBRARY_WIDE: Final = frozenset(
         "FEAST_WORDS_OF_64",
     }
 )
-"""Names that a layer's templates share with the whole library, besides those of feast_simd.h."""
+"""Names that a layer's templates share with the whole library, besides those of `_SHARED`."""
 MANIFEST: Final = "manifest.json"
+
+
+@dataclass(frozen=True)
+class InstructionSet:
+    """What a kernel is written for, beyond plain C."""
+
+    name: str
+    macro: str
+    """Part of the C macro that says whether a build has it."""
+    remedy: str
+    """What to compile with."""
+
+
+INSTRUCTION_SETS: Final[dict[Kernel, InstructionSet]] = {
+    "dsp": InstructionSet("DSP", "DSP", "compile for a core that has them (-mcpu=cortex-m4, -m7, -m33)"),
+    "vector": InstructionSet("Helium", "MVE", "compile for them (-mcpu=cortex-m55 -mfloat-abi=hard)"),
+}
+"""Kernels that need more than plain C to be fast; both are little-endian."""
 _INLINE: Final = re.compile(
-    r"(?:/\*(?:[^*]|\*(?!/))*\*/\n)?static inline [^\n;]*?(\w+)\([^;{]*\)\n\{\n.*?\n\}\n\n?", re.DOTALL
+    r"(?:/\*(?:[^*]|\*(?!/))*\*/\n)?(?:FEAST_CODE\n)?static inline [^\n;]*?(\w+)\([^;{]*\)\n\{\n.*?\n\}\n\n?",
+    re.DOTALL,
 )
 
 
@@ -68,6 +91,8 @@ def template_environment(*folders: Path) -> jinja2.Environment:
         api_version=API_VERSION,
         word_bits=WORD_BITS,
         words_of=WORDS_OF,
+        state_alignment=STATE_ALIGNMENT,
+        instruction_sets=INSTRUCTION_SETS,
     )
     return environment
 
@@ -75,7 +100,7 @@ def template_environment(*folders: Path) -> jinja2.Environment:
 def render(plan: Plan) -> dict[str, str]:
     """Text of each file of the library by its relative path, the manifest among them."""
     environment = template_environment()
-    files = {_SIMD: environment.get_template("layer/simd.h.j2").render(plan=plan)}
+    files = {path: environment.get_template(name).render(plan=plan) for path, name in _SHARED.items()}
     config: list[str] = []
     for stage in plan.stages:
         for path, name in {**stage.templates, "": stage.config}.items():
@@ -100,8 +125,10 @@ def of_layer(text: str, layer: str) -> str:
 
 @cache
 def _shared_names() -> frozenset[str]:
-    simd = Path(resource("templates"), "layer", "simd.h.j2").read_text(encoding="utf-8")
-    return _LIBRARY_WIDE | set(re.findall(r"\b(?:feast|FEAST)_\w+", simd))
+    texts = "\n".join(
+        Path(resource("templates"), name).read_text(encoding="utf-8") for name in _SHARED.values()
+    )
+    return _LIBRARY_WIDE | set(re.findall(r"\b(?:feast|FEAST)_\w+", texts))
 
 
 def renamed(text: str, name: str, keep: Iterable[str] = ()) -> str:

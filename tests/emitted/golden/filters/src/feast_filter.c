@@ -8,20 +8,21 @@
  * 15x12 to 8x6. */
 #include "feast_filter.h"
 
-#include <string.h>
-
 /* A stamp says when a cell last fired, in ticks since FEAST_FILTER_SPAN_TICKS before the tick its row counts from. So the
  * present tick is at least FEAST_FILTER_SPAN_TICKS, and a stamp of 0, a cell that never fired, is too old to count.
  * What the row counts from moves on when a stamp would not fit 16 bits: seldom, and only for rows that are touched.
  * It has 64 bits, so no silence is long enough to make an old stamp look fresh. */
+FEAST_CODE
 static FEAST_NOINLINE void feast_filter_age_stamps(uint16_t *stamps, uint32_t ticks)
 {
+    FEAST_ROLLED
     for (uint32_t i = 0; i < FEAST_FILTER_CELL_COLUMNS; i++) {
         stamps[i] = (uint16_t)(stamps[i] > ticks ? stamps[i] - ticks : 0u);
     }
 }
 
 /* The present tick as a stamp of this row. */
+FEAST_CODE
 static uint32_t feast_filter_present_stamp(feast_filter_t *self, uint32_t row)
 {
     const uint64_t tick = self->seen_us >> FEAST_FILTER_TICK_SHIFT;
@@ -36,6 +37,7 @@ static uint32_t feast_filter_present_stamp(feast_filter_t *self, uint32_t row)
 }
 
 /* Whether one of the cells around has fired less than FEAST_FILTER_BACKGROUND_TICKS ago. */
+FEAST_CODE
 static bool feast_filter_is_supported(feast_filter_t *self, uint32_t column, uint32_t row)
 {
     const uint32_t left = column > 0u ? column - 1u : 0u;
@@ -45,6 +47,7 @@ static bool feast_filter_is_supported(feast_filter_t *self, uint32_t column, uin
     for (uint32_t r = top; r <= bottom; r++) {
         const uint32_t now = feast_filter_present_stamp(self, r);
         const uint16_t *stamps = &self->stamps[r * FEAST_FILTER_CELL_COLUMNS];
+        FEAST_ROLLED
         for (uint32_t i = left; i <= right; i++) {
             if ((i != column || r != row) && now - stamps[i] < FEAST_FILTER_BACKGROUND_TICKS) {
                 return true;
@@ -62,6 +65,7 @@ static uint16_t feast_filter_ticks_left(const feast_filter_t *self, uint32_t cel
     return (uint16_t)(stamp > elapsed ? stamp - elapsed : 0u);
 }
 
+FEAST_CODE
 bool feast_filter_step(feast_filter_t *self, const feast_event_t *event)
 {
     self->seen = true;

@@ -7,9 +7,7 @@
 #define FEAST_FILTER_H
 
 #include "feast.h"
-#include "feast_simd.h"
-
-#include <assert.h>
+#include "feast_compiler.h"
 
 /* Ticks a row of stamps covers beyond the span. */
 #define FEAST_FILTER_STAMP_REACH (65535u - FEAST_FILTER_SPAN_TICKS)

@@ -7,6 +7,7 @@
 
 /* clang-format off */
 /* One bit for each pixel of the camera, row by row: 2 are left out. */
+FEAST_TABLE
 const uint32_t feast_filter_hot_pixels[6] = {
     0x00040000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00080000u
 };

@@ -9,7 +9,6 @@
 #include "feast.h"
 #include "feast_simd.h"
 
-#include <assert.h>
 #include <stdalign.h>
 #include <stddef.h>
 
@@ -53,6 +52,7 @@ static inline int32_t feast_layer1_asr(int32_t value, uint32_t bits)
 }
 
 /* A surface value some octaves later, fewer than 32: its magnitude is truncated, so that -1 dies like 1. */
+FEAST_CODE
 static inline int32_t feast_layer1_halved(int32_t value, uint32_t octaves)
 {
     return value < 0 ? -feast_layer1_asr(-value, octaves) : feast_layer1_asr(value, octaves);

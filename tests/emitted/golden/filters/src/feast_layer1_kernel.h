@@ -42,6 +42,7 @@ typedef struct {
     uint32_t rows;
 } feast_layer1_patch_t;
 
+FEAST_CODE
 static inline void feast_layer1_take_patch(feast_layer1_patch_t *patch, const int16_t *cells,
                                            uint32_t top, uint32_t rows)
 {
@@ -51,10 +52,12 @@ static inline void feast_layer1_take_patch(feast_layer1_patch_t *patch, const in
 }
 
 /* Halves the values of a row `octaves` times, truncating magnitudes; fewer than FEAST_LAYER1_DEAD_OCTAVES. */
+FEAST_CODE
 static inline void feast_layer1_halve_row(int16_t *row, uint32_t octaves)
 {
     /* Four cells at once: the mask drops the bits that leave a lane at its lower end. */
     const uint32_t mask = (0x7FFFu >> octaves) * 0x10001u;
+    FEAST_ROLLED
     for (uint32_t i = 0; i < FEAST_LAYER1_STRIDE; i += 4u) {
         const feast_two_t cells = feast_load_two(&row[i]);
         const feast_two_t halved = { (cells.first >> octaves) & mask,
@@ -64,6 +67,7 @@ static inline void feast_layer1_halve_row(int16_t *row, uint32_t octaves)
 }
 
 /* Products of a patch with the features of a block. One load of two cells serves all of them. */
+FEAST_CODE
 static inline void feast_layer1_dots(const feast_layer1_patch_t *patch, const feast_pair_t *block,
                                      int32_t *dots)
 {
@@ -73,6 +77,7 @@ static inline void feast_layer1_dots(const feast_layer1_patch_t *patch, const fe
     int32_t sum1 = 0;
     int32_t sum2 = 0;
     int32_t sum3 = 0;
+    FEAST_ROLLED
     for (uint32_t row = patch->rows; row != 0u; row--) {
         feast_pair_t pair;
         int32_t cell0;

@@ -6,29 +6,30 @@
 #ifndef FEAST_SIMD_H
 #define FEAST_SIMD_H
 
-#include <stdint.h>
-#include <string.h>
+#include "feast_compiler.h"
 
-/* Cores with the DSP extension do these in one instruction each (ACLE intrinsics); elsewhere plain C gives
- * the same bits, so that the code built on them can be tested anywhere. Sums never overflow (docs/reference/numerics.md
- * section 9). Lane 0 is the one at the lower address; lanes are little-endian in a word. */
+/* Cores with the DSP extension do these in one instruction each; elsewhere plain C gives the same bits, so that the
+ * code built on them can be tested anywhere. Sums never overflow (docs/reference/numerics.md section 9). Lane 0 is the
+ * one at the lower address; lanes are little-endian in a word. */
 #if defined(__ARM_FEATURE_SIMD32) && __ARM_FEATURE_SIMD32
-#include <arm_acle.h>
 #define FEAST_HAS_DSP 1
 #else
 #define FEAST_HAS_DSP 0
 #endif
 
-/* A few bytes, copied in place: with -ffreestanding GCC would call memcpy for them. */
-#if defined(__GNUC__)
-#define FEAST_COPY __builtin_memcpy
-#define FEAST_ALIGNED(at) __builtin_assume_aligned((at), 8)
-/* For rare work that would take registers from frequent work. */
-#define FEAST_NOINLINE __attribute__((noinline))
+/* Helium, on integers. */
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define FEAST_HAS_MVE 1
 #else
-#define FEAST_COPY memcpy
-#define FEAST_ALIGNED(at) (at)
-#define FEAST_NOINLINE
+#define FEAST_HAS_MVE 0
+#endif
+
+/* The instructions as ACLE intrinsics. Before version 10, GCC says that the core has them but does not declare them. */
+#if FEAST_HAS_DSP && (defined(__clang__) || !defined(__GNUC__) || __GNUC__ >= 10)
+#include <arm_acle.h>
+#define FEAST_HAS_ACLE 1
+#else
+#define FEAST_HAS_ACLE 0
 #endif
 
 typedef uint32_t feast_pair_t; /* two int16_t */

@@ -45,6 +45,7 @@ typedef struct {
         [FEAST_LAYER2_ROWS]; /* of these rows the `count` that are not all zero: most channels are quiet */
 } feast_layer2_patch_t;
 
+FEAST_CODE
 static inline bool feast_layer2_is_quiet(const int16_t *cells)
 {
     uint32_t any = (uint16_t)cells[FEAST_LAYER2_SIDE - 1u];
@@ -52,6 +53,7 @@ static inline bool feast_layer2_is_quiet(const int16_t *cells)
     return any == 0u;
 }
 
+FEAST_CODE
 static inline void feast_layer2_take_patch(feast_layer2_patch_t *patch, const int16_t *cells,
                                            uint32_t top, uint32_t rows)
 {
@@ -59,6 +61,7 @@ static inline void feast_layer2_take_patch(feast_layer2_patch_t *patch, const in
     patch->top = top;
     patch->rows = rows;
     patch->count = 0;
+    FEAST_ROLLED
     for (uint32_t row = 0; row < rows; row++) {
         if (!feast_layer2_is_quiet(&cells[row * FEAST_LAYER2_STRIDE])) {
             patch->filled[patch->count] = (uint16_t)row;
@@ -68,10 +71,12 @@ static inline void feast_layer2_take_patch(feast_layer2_patch_t *patch, const in
 }
 
 /* Halves the values of a row `octaves` times, truncating magnitudes; fewer than FEAST_LAYER2_DEAD_OCTAVES. */
+FEAST_CODE
 static inline void feast_layer2_halve_row(int16_t *row, uint32_t octaves)
 {
     /* Four cells at once: the mask drops the bits that leave a lane at its lower end. */
     const uint32_t mask = (0x7FFFu >> octaves) * 0x10001u;
+    FEAST_ROLLED
     for (uint32_t i = 0; i < FEAST_LAYER2_STRIDE; i += 4u) {
         const feast_two_t cells = feast_load_two(&row[i]);
         const feast_two_t halved = { (cells.first >> octaves) & mask,
@@ -81,6 +86,7 @@ static inline void feast_layer2_halve_row(int16_t *row, uint32_t octaves)
 }
 
 /* Products of a patch with the features of a block. One load of two cells serves all of them. */
+FEAST_CODE
 static inline void feast_layer2_dots(const feast_layer2_patch_t *patch, const feast_pair_t *block,
                                      int32_t *dots)
 {
@@ -88,6 +94,7 @@ static inline void feast_layer2_dots(const feast_layer2_patch_t *patch, const fe
     int32_t sum1 = 0;
     int32_t sum2 = 0;
     int32_t sum3 = 0;
+    FEAST_ROLLED
     for (uint32_t i = 0; i < patch->count; i++) {
         const uint32_t row = patch->filled[i];
         const int16_t *cells = patch->cells + row * FEAST_LAYER2_STRIDE;
@@ -131,10 +138,12 @@ static inline void feast_layer2_dots(const feast_layer2_patch_t *patch, const fe
 }
 
 /* Sum of the squares of a patch. */
+FEAST_CODE
 static inline uint32_t feast_layer2_squares(const feast_layer2_patch_t *patch)
 {
     const int16_t *cells = patch->cells;
     uint32_t squares = 0;
+    FEAST_ROLLED
     for (uint32_t row = patch->rows; row != 0u; row--) {
         int32_t sum = (int32_t)cells[FEAST_LAYER2_SIDE - 1u] * cells[FEAST_LAYER2_SIDE - 1u];
         sum += (int32_t)cells[0] * cells[0] + (int32_t)cells[1] * cells[1];
@@ -151,6 +160,7 @@ typedef struct {
 } feast_layer2_update_t;
 
 /* Moves a pair of weights towards two cells. `lanes` masks the lanes there are. */
+FEAST_CODE
 static inline feast_layer2_update_t feast_layer2_move_pair(feast_layer2_update_t update,
                                                            feast_layer2_factors_t factors,
                                                            feast_pair_t cells, feast_pair_t lanes)
@@ -171,17 +181,20 @@ static inline feast_layer2_update_t feast_layer2_move_pair(feast_layer2_update_t
 }
 
 /* Two cells of a row as a pair, the first in lane 0. */
+FEAST_CODE
 static inline feast_pair_t feast_layer2_cell_pair(const int16_t *cells)
 {
     return (uint32_t)(uint16_t)cells[0] | ((uint32_t)(uint16_t)cells[1] << 16);
 }
 
 /* Moves `rows` rows of weights towards rows of cells that lie `stride` apart. */
+FEAST_CODE
 static inline feast_layer2_update_t feast_layer2_move_rows(feast_layer2_update_t update,
                                                            feast_layer2_factors_t factors,
                                                            const int16_t *cells, uint32_t rows,
                                                            uint32_t stride)
 {
+    FEAST_ROLLED
     for (; rows != 0u; rows--) {
         update =
             feast_layer2_move_pair(update, factors, feast_layer2_cell_pair(&cells[0]), 0xFFFFFFFFu);
@@ -193,6 +206,7 @@ static inline feast_layer2_update_t feast_layer2_move_rows(feast_layer2_update_t
 }
 
 /* Moves the weights of a feature towards a patch; returns their new squared norm. */
+FEAST_CODE
 static inline uint32_t feast_layer2_move(feast_pair_t *weights, uint32_t feature,
                                          const feast_layer2_patch_t *patch,
                                          feast_layer2_factors_t factors)

@@ -7,6 +7,7 @@
 
 /* clang-format off */
 /* round(2^(13 - 1 + (j + 1/2) / 256)): what a pixel stores in the j-th fraction of an octave. */
+FEAST_TABLE
 const uint16_t feast_layer2_mantissas[FEAST_LAYER2_MANTISSAS] = {
     4102, 4113, 4124, 4135, 4146, 4157, 4169, 4180, 4191, 4203, 4214, 4226, 4237, 4248, 4260, 4272, 4283,
     4295, 4306, 4318, 4330, 4342, 4353, 4365, 4377, 4389, 4401, 4413, 4425, 4437, 4449, 4461, 4473, 4485,
@@ -27,6 +28,7 @@ const uint16_t feast_layer2_mantissas[FEAST_LAYER2_MANTISSAS] = {
 };
 
 /* Q15, two to a word, in the layout of feast_layer2_kernel.h. */
+FEAST_TABLE
 alignas(8) const feast_pair_t feast_layer2_model_weights[FEAST_LAYER2_WEIGHT_WORDS] = {
     0x0b131a26u, 0x1bf52800u, 0x06660e4fu, 0x00000000u, 0x000001afu, 0x00001a87u, 0x0000132cu, 0x00000000u,
     0x216300aeu, 0x0fdc1c13u, 0x09d121e6u, 0x00000000u, 0x00002578u, 0x00000582u, 0x00000237u, 0x00000000u,
@@ -40,6 +42,7 @@ alignas(8) const feast_pair_t feast_layer2_model_weights[FEAST_LAYER2_WEIGHT_WOR
 };
 
 /* Q30. */
+FEAST_TABLE
 const int32_t feast_layer2_model_thresholds[FEAST_LAYER2_FEATURES] = {
     536870912, 536870912, 536870912
 };

@@ -6,29 +6,30 @@
 #ifndef FEAST_SIMD_H
 #define FEAST_SIMD_H
 
-#include <stdint.h>
-#include <string.h>
+#include "feast_compiler.h"
 
-/* Cores with the DSP extension do these in one instruction each (ACLE intrinsics); elsewhere plain C gives
- * the same bits, so that the code built on them can be tested anywhere. Sums never overflow (docs/reference/numerics.md
- * section 9). Lane 0 is the one at the lower address; lanes are little-endian in a word. */
+/* Cores with the DSP extension do these in one instruction each; elsewhere plain C gives the same bits, so that the
+ * code built on them can be tested anywhere. Sums never overflow (docs/reference/numerics.md section 9). Lane 0 is the
+ * one at the lower address; lanes are little-endian in a word. */
 #if defined(__ARM_FEATURE_SIMD32) && __ARM_FEATURE_SIMD32
-#include <arm_acle.h>
 #define FEAST_HAS_DSP 1
 #else
 #define FEAST_HAS_DSP 0
 #endif
 
-/* A few bytes, copied in place: with -ffreestanding GCC would call memcpy for them. */
-#if defined(__GNUC__)
-#define FEAST_COPY __builtin_memcpy
-#define FEAST_ALIGNED(at) __builtin_assume_aligned((at), 8)
-/* For rare work that would take registers from frequent work. */
-#define FEAST_NOINLINE __attribute__((noinline))
+/* Helium, on integers. */
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define FEAST_HAS_MVE 1
 #else
-#define FEAST_COPY memcpy
-#define FEAST_ALIGNED(at) (at)
-#define FEAST_NOINLINE
+#define FEAST_HAS_MVE 0
+#endif
+
+/* The instructions as ACLE intrinsics. Before version 10, GCC says that the core has them but does not declare them. */
+#if FEAST_HAS_DSP && (defined(__clang__) || !defined(__GNUC__) || __GNUC__ >= 10)
+#include <arm_acle.h>
+#define FEAST_HAS_ACLE 1
+#else
+#define FEAST_HAS_ACLE 0
 #endif
 
 typedef uint32_t feast_pair_t; /* two int16_t */
@@ -92,8 +93,12 @@ static inline int32_t feast_lane1(feast_pair_t pair)
 /* sum + a0 * b0 + a1 * b1 */
 static inline int32_t feast_mac2(feast_pair_t a, feast_pair_t b, int32_t sum)
 {
-#if FEAST_HAS_DSP
+#if FEAST_HAS_ACLE
     return __smlad((int16x2_t)a, (int16x2_t)b, sum);
+#elif FEAST_HAS_DSP
+    int32_t result;
+    __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
 #else
     return sum + feast_lane0(a) * feast_lane0(b) + feast_lane1(a) * feast_lane1(b);
 #endif
@@ -102,8 +107,12 @@ static inline int32_t feast_mac2(feast_pair_t a, feast_pair_t b, int32_t sum)
 /* sum + factor * a0, factor within 16 bits */
 static inline int32_t feast_mac_lane0(int32_t factor, feast_pair_t a, int32_t sum)
 {
-#if FEAST_HAS_DSP
+#if FEAST_HAS_ACLE
     return __smlabb(factor, (int32_t)a, sum);
+#elif FEAST_HAS_DSP
+    int32_t result;
+    __asm__("smlabb %0, %1, %2, %3" : "=r"(result) : "r"(factor), "r"(a), "r"(sum));
+    return result;
 #else
     return sum + factor * feast_lane0(a);
 #endif
@@ -112,8 +121,12 @@ static inline int32_t feast_mac_lane0(int32_t factor, feast_pair_t a, int32_t su
 /* sum + factor * a1, factor within 16 bits */
 static inline int32_t feast_mac_lane1(int32_t factor, feast_pair_t a, int32_t sum)
 {
-#if FEAST_HAS_DSP
+#if FEAST_HAS_ACLE
     return __smlabt(factor, (int32_t)a, sum);
+#elif FEAST_HAS_DSP
+    int32_t result;
+    __asm__("smlabt %0, %1, %2, %3" : "=r"(result) : "r"(factor), "r"(a), "r"(sum));
+    return result;
 #else
     return sum + factor * feast_lane1(a);
 #endif
@@ -122,8 +135,12 @@ static inline int32_t feast_mac_lane1(int32_t factor, feast_pair_t a, int32_t su
 /* Lane by lane a + b, saturating to 16 bits. */
 static inline feast_pair_t feast_add_saturating(feast_pair_t a, feast_pair_t b)
 {
-#if FEAST_HAS_DSP
+#if FEAST_HAS_ACLE
     return (feast_pair_t)__qadd16((int16x2_t)a, (int16x2_t)b);
+#elif FEAST_HAS_DSP
+    feast_pair_t result;
+    __asm__("qadd16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
 #else
     const int32_t lane0 = feast_lane0(a) + feast_lane0(b);
     const int32_t lane1 = feast_lane1(a) + feast_lane1(b);

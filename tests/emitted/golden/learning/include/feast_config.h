@@ -37,6 +37,7 @@
 #define FEAST_SELECT_THRESHOLD 0 /* 1: while frozen, a feature must be in range of its threshold */
 
 #define FEAST_STATE_BYTES 560u /* of feast_t, where 64-bit integers lie at multiples of 8 */
+#define FEAST_STATE_ALIGNMENT 8 /* feast_t lies at a multiple of this */
 #define FEAST_WORD_BITS 16u /* of a word of the snapshot; larger values lie low word first */
 #define FEAST_WORDS_OF_32 2u
 #define FEAST_WORDS_OF_64 4u

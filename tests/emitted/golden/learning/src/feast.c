@@ -4,11 +4,10 @@
  * SPDX-License-Identifier: 0BSD */
 
 #include "feast.h"
+#include "feast_compiler.h"
 #include "feast_layer1_step.h"
 
-#include <assert.h>
 #include <stdalign.h>
-#include <string.h>
 
 static_assert(alignof(uint64_t) != 8u || sizeof(feast_t) == FEAST_STATE_BYTES, "size of the state");
 
@@ -23,6 +22,7 @@ void feast_reset(feast_t *self)
     feast_layer1_reset(&self->layer1);
 }
 
+FEAST_CODE
 int16_t feast_step(feast_t *self, const feast_event_t *event)
 {
     if (event->x >= FEAST_CAMERA_WIDTH || event->y >= FEAST_CAMERA_HEIGHT) {
@@ -42,6 +42,7 @@ int16_t feast_step(feast_t *self, const feast_event_t *event)
 void feast_signals(const feast_t *self, feast_signals_t *signals)
 {
     signals->hits = 0;
+    FEAST_ROLLED
     for (uint32_t n = 0; n < FEAST_FEATURES; n++) {
         signals->hits += self->layer1.wins[n];
     }

@@ -7,6 +7,7 @@
 
 /* clang-format off */
 /* round(2^(14 - 1 + (j + 1/2) / 256)): what a pixel stores in the j-th fraction of an octave. */
+FEAST_TABLE
 const uint16_t feast_layer1_mantissas[FEAST_LAYER1_MANTISSAS] = {
     8203, 8225, 8248, 8270, 8292, 8315, 8337, 8360, 8383, 8405, 8428, 8451, 8474, 8497, 8520, 8543, 8566,
     8590, 8613, 8636, 8660, 8683, 8707, 8730, 8754, 8778, 8801, 8825, 8849, 8873, 8897, 8921, 8946, 8970,
@@ -28,6 +29,7 @@ const uint16_t feast_layer1_mantissas[FEAST_LAYER1_MANTISSAS] = {
 };
 
 /* Q15, two to a word, in the layout of feast_layer1_kernel.h. */
+FEAST_TABLE
 alignas(8) const feast_pair_t feast_layer1_model_weights[FEAST_LAYER1_WEIGHT_WORDS] = {
     0x13652dcau, 0x35083cc8u, 0x21171776u, 0x00000000u, 0x000002f2u, 0x0000002eu, 0x00000238u, 0x00000000u,
     0x3a760130u, 0x022f37bbu, 0x347f09bbu, 0x00000000u, 0x0000419du, 0x00002f6eu, 0x000032aau, 0x00000000u,
@@ -38,6 +40,7 @@ alignas(8) const feast_pair_t feast_layer1_model_weights[FEAST_LAYER1_WEIGHT_WOR
 };
 
 /* Q30. */
+FEAST_TABLE
 const int32_t feast_layer1_model_thresholds[FEAST_LAYER1_FEATURES] = {
     536870912, 536870912, 536870912, 536870912, 536870912, 536870912
 };

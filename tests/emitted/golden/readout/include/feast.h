@@ -31,8 +31,17 @@
  *
  * Integers only, no heap, no recursion, no globals but constant tables. Functions are reentrant for different
  * feast_t; one feast_t must not be used from two contexts at once. Pointers must not be NULL; that is not checked.
+ * A feast_t lies at a multiple of FEAST_STATE_ALIGNMENT: the compiler sees to it, unless you cast memory to it.
  * Every other argument may have any value: what one out of range gives is said at each function. Arithmetic:
- * docs/reference/numerics.md of the generator. */
+ * docs/reference/numerics.md of the generator.
+ *
+ * Building
+ *
+ * C11 or C++17; GCC 8 or clang 14 and later. No flag is needed; -O2 is what the figures above are for. -ffreestanding needs
+ * neither string.h nor assert.h, only the functions memset and memcpy. Macros you may define for all sources:
+ *   FEAST_TABLE_SECTION  linker section of the constant tables, a string: QSPI flash, or RAM beside the core
+ *   FEAST_CODE_SECTION   linker section of the code of each event, a string: TCM or CCM
+ *   FEAST_PLAIN_KERNEL   say that the instructions the inner loops are written for are missing on purpose; no effect here */
 
 #include "feast_config.h"
 
@@ -40,7 +49,10 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
+#define FEAST_ALIGNAS alignas
 extern "C" {
+#else
+#define FEAST_ALIGNAS _Alignas
 #endif
 
 /* What feast_step returns besides ids of features, which are 0 .. FEAST_FEATURES - 1. */
@@ -62,7 +74,7 @@ typedef struct {
 
 /* The state of each stage, and the whole. Plain memory, valid after feast_init; treat the members as private. */
 typedef struct {
-    uint64_t t_us; /* time of the last accepted event */
+    FEAST_ALIGNAS(FEAST_STATE_ALIGNMENT) uint64_t t_us; /* time of the last accepted event */
     uint64_t octave; /* octaves of tau * ln 2 since the first event */
     int16_t surface[76]; /* rows of cells with zero margins */
     uint32_t wins[3]; /* events each feature won */

@@ -5,18 +5,18 @@
 
 #include "feast_readout.h"
 
-#include <string.h>
-
 void feast_readout_reset(feast_readout_t *self)
 {
     (void)memset(self->scores, 0, sizeof self->scores);
     self->scored = false;
 }
 
+FEAST_CODE
 void feast_readout_step(feast_readout_t *self, uint32_t feature, uint32_t x, uint32_t y)
 {
     const uint32_t cell = (uint32_t)feast_readout_row_cells[y] + feast_readout_column_cells[x];
     const int16_t *row = &feast_readout_rows[(cell * FEAST_FEATURES + feature) * FEAST_CLASSES];
+    FEAST_ROLLED
     for (uint32_t i = 0; i < FEAST_CLASSES; i++) {
         self->scores[i] += row[i];
     }
@@ -38,6 +38,7 @@ int32_t feast_readout_class(const feast_readout_t *self)
         return -1;
     }
     uint32_t best = 0;
+    FEAST_ROLLED
     for (uint32_t i = 1; i < FEAST_CLASSES; i++) {
         if (self->scores[i] > self->scores[best]) {
             best = i;

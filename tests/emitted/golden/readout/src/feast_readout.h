@@ -7,6 +7,7 @@
 #define FEAST_READOUT_H
 
 #include "feast.h"
+#include "feast_compiler.h"
 
 /* The first cell of the row of cells that a sensor row lies in, and the column of cells of a sensor column:
  * no event needs a division. */
