@@ -8,13 +8,12 @@
 
 #include "feast_layer1_kernel.h"
 
-#include <string.h>
-
 /* Included once, by the source of the joint: so each event costs no call. */
 
 /* ---- Time and surface: docs/reference/numerics.md sections 2 and 3 -------------------------------------------- */
 
 /* Halves the values of a row `octaves` times, truncating magnitudes. */
+FEAST_CODE
 static FEAST_NOINLINE void feast_layer1_age_row(int16_t *row, uint32_t octaves)
 {
     if (octaves < FEAST_LAYER1_DEAD_OCTAVES) {
@@ -25,11 +24,13 @@ static FEAST_NOINLINE void feast_layer1_age_row(int16_t *row, uint32_t octaves)
 }
 
 /* Brings rows up to the present octave. Rows age only when touched, each at most once an octave. */
+FEAST_CODE
 static void feast_layer1_age_rows(feast_layer1_t *self, uint32_t first, uint32_t count)
 {
     const uint32_t now = (uint32_t)self->octave;
     uint32_t *row_octave = &self->row_octave[first];
     int16_t *rows = &self->surface[first * FEAST_LAYER1_STRIDE];
+    FEAST_ROLLED
     for (uint32_t i = 0; i < count; i++) {
         if (row_octave[i] != now) {
             feast_layer1_age_row(&rows[i * FEAST_LAYER1_STRIDE], now - row_octave[i]);
@@ -40,9 +41,11 @@ static void feast_layer1_age_rows(feast_layer1_t *self, uint32_t first, uint32_t
 
 /* Rows remember only the low 32 bits of their octave. So that these never alias, all rows are brought up
  * to date whenever the high bits change: once in 2^32 octaves, or after a silence as long. */
+FEAST_CODE
 static FEAST_NOINLINE void feast_layer1_age_all_rows(feast_layer1_t *self, uint64_t octave)
 {
     const uint64_t epoch = self->octave & ~(uint64_t)UINT32_MAX;
+    FEAST_ROLLED
     for (uint32_t row = 0; row < FEAST_LAYER1_SURFACES * FEAST_LAYER1_SENSOR_HEIGHT; row++) {
         const uint64_t age = octave - (epoch | self->row_octave[row]);
         feast_layer1_age_row(&self->surface[row * FEAST_LAYER1_STRIDE],
@@ -53,6 +56,7 @@ static FEAST_NOINLINE void feast_layer1_age_all_rows(feast_layer1_t *self, uint6
 }
 
 /* Moves octave and phase on by `elapsed_us`. Up to 2^23 us (8 s) 32-bit arithmetic does. */
+FEAST_CODE
 static void feast_layer1_advance(feast_layer1_t *self, uint64_t elapsed_us)
 {
     uint64_t octave = self->octave;
@@ -77,6 +81,7 @@ static void feast_layer1_advance(feast_layer1_t *self, uint64_t elapsed_us)
     self->octave = octave;
 }
 
+FEAST_CODE
 static int16_t feast_layer1_mantissa(uint32_t phase)
 {
     return (int16_t)feast_layer1_mantissas[((uint64_t)phase * FEAST_LAYER1_FRACTION_FACTOR) >> 32];
@@ -89,6 +94,7 @@ typedef struct {
     int32_t dot;
 } feast_layer1_winner_t;
 
+FEAST_CODE
 static inline feast_layer1_winner_t feast_layer1_nearer(feast_layer1_winner_t winner, int32_t dot,
                                                         uint32_t feature)
 {
@@ -100,12 +106,14 @@ static inline feast_layer1_winner_t feast_layer1_nearer(feast_layer1_winner_t wi
 }
 
 /* The nearest feature of a bank. */
+FEAST_CODE
 static feast_layer1_winner_t feast_layer1_nearest(const feast_layer1_t *self, uint32_t bank,
                                                   const feast_layer1_patch_t *patch)
 {
     const feast_pair_t *weights =
         feast_layer1_weights_of(self) + bank * FEAST_LAYER1_BLOCKS * FEAST_LAYER1_BLOCK_WORDS;
     feast_layer1_winner_t winner = { FEAST_LAYER1_NONE, INT32_MIN };
+    FEAST_ROLLED
     for (uint32_t place = 0; place < FEAST_LAYER1_FEATURES_PER_BANK; place += FEAST_LAYER1_GROUP) {
         const uint32_t feature = bank * FEAST_LAYER1_FEATURES_PER_BANK + place;
         int32_t dots[FEAST_LAYER1_GROUP];
@@ -121,6 +129,7 @@ static feast_layer1_winner_t feast_layer1_nearest(const feast_layer1_t *self, ui
     return winner;
 }
 
+FEAST_CODE
 static void feast_layer1_count_compared(feast_layer1_t *self, bool missed)
 {
     self->window_events++;
@@ -132,6 +141,7 @@ static void feast_layer1_count_compared(feast_layer1_t *self, bool missed)
     }
 }
 
+FEAST_CODE
 static int16_t feast_layer1_compare(feast_layer1_t *self, uint32_t bank,
                                     const feast_layer1_patch_t *patch)
 {
@@ -165,6 +175,7 @@ static inline void feast_layer1_reset(feast_layer1_t *self)
 }
 
 /* An event on the sensor, not past; `input`: polarity. Returns its feature, FEAST_MISS or FEAST_BORDER. */
+FEAST_CODE
 static inline int16_t feast_layer1_step(feast_layer1_t *self, uint64_t t_us, uint32_t x, uint32_t y,
                                         uint32_t input)
 {

@@ -5,12 +5,11 @@
 
 #include "feast_layer1_learn.h"
 
-#include <string.h>
-
 /* Squared norm of a feature's weights, Q30. */
 static uint64_t feast_layer1_squared_norm(const feast_layer1_t *self, uint32_t feature)
 {
     uint64_t sum = 0;
+    FEAST_ROLLED
     for (uint32_t i = 0; i < FEAST_LAYER1_DIMS; i++) {
         const int64_t weight = feast_layer1_weight(self->weights, feature, i);
         const int64_t square = weight * weight;
@@ -20,12 +19,14 @@ static uint64_t feast_layer1_squared_norm(const feast_layer1_t *self, uint32_t f
 }
 
 /* The next number of the dither generator. */
+FEAST_CODE
 static uint32_t feast_layer1_lcg_next(uint32_t x)
 {
     return 1664525u * x + 1013904223u;
 }
 
 /* Drops bits from a value, rounding up as often as what they hold asks: `x` is a draw. */
+FEAST_CODE
 static int32_t feast_layer1_round_dithered(int32_t value, uint32_t x, uint32_t bits)
 {
     const uint32_t dither = x >> (32u - bits);
@@ -33,6 +34,7 @@ static int32_t feast_layer1_round_dithered(int32_t value, uint32_t x, uint32_t b
 }
 
 /* The upper half of a product. */
+FEAST_CODE
 static int32_t feast_layer1_mulh(int32_t a, int32_t b)
 {
     const int64_t product = (int64_t)a * b;
@@ -41,6 +43,7 @@ static int32_t feast_layer1_mulh(int32_t a, int32_t b)
 }
 
 /* 1 / sqrt(1 - u) - 1, Q28, of u in Q30: a polynomial of fourth order that fits for -0.024 <= u <= 0.38. */
+FEAST_CODE
 static int32_t feast_layer1_growth(int32_t u)
 {
     const int32_t one_q30 = 0x40000000;
@@ -54,6 +57,7 @@ static int32_t feast_layer1_growth(int32_t u)
  * w + gain * c - decay * w. The squared norm after the move is 1 - u, and u (`lost_q30`) follows from |w|^2, the
  * cosine and eta. The length it needs is 1/sqrt(1 - u), less 1 (`growth_q28`). Then decay = eta - growth + eta * growth
  * and gain = eta * (1 + growth) / |c|. */
+FEAST_CODE
 static feast_layer1_factors_t feast_layer1_update_factors(feast_layer1_t *self, int32_t dot,
                                                           feast_layer1_norm_t norm,
                                                           uint32_t weight_norm2)
@@ -86,6 +90,7 @@ static feast_layer1_factors_t feast_layer1_update_factors(feast_layer1_t *self, 
     return factors;
 }
 
+FEAST_CODE
 void feast_layer1_learn_hit(feast_layer1_t *self, uint32_t feature,
                             const feast_layer1_patch_t *patch, int32_t dot,
                             feast_layer1_norm_t norm)
@@ -100,9 +105,11 @@ void feast_layer1_learn_hit(feast_layer1_t *self, uint32_t feature,
                      : *threshold + FEAST_LAYER1_DELTA_I_Q30;
 }
 
+FEAST_CODE
 void feast_layer1_learn_miss(feast_layer1_t *self, uint32_t bank)
 {
     int32_t *const thresholds = &self->thresholds[bank * FEAST_LAYER1_FEATURES_PER_BANK];
+    FEAST_ROLLED
     for (uint32_t n = 0; n < FEAST_LAYER1_FEATURES_PER_BANK; n++) {
         const int32_t lowered = thresholds[n] - FEAST_LAYER1_DELTA_E_Q30;
         thresholds[n] = lowered < -FEAST_LAYER1_UNIT ? -FEAST_LAYER1_UNIT : lowered;
@@ -113,6 +120,7 @@ void feast_layer1_learn_init(feast_layer1_t *self)
 {
     (void)memcpy(self->weights, feast_layer1_model_weights, sizeof self->weights);
     (void)memcpy(self->thresholds, feast_layer1_model_thresholds, sizeof self->thresholds);
+    FEAST_ROLLED
     for (uint32_t n = 0; n < FEAST_LAYER1_FEATURES; n++) {
         self->norm2[n] = (uint32_t)feast_layer1_squared_norm(self, n);
     }
@@ -144,6 +152,7 @@ void feast_layer1_import_word(feast_layer1_t *self, uint32_t index, uint16_t wor
 
 bool feast_layer1_import_finish(feast_layer1_t *self)
 {
+    FEAST_ROLLED
     for (uint32_t n = 0; n < FEAST_LAYER1_FEATURES; n++) {
         const uint64_t norm2 = feast_layer1_squared_norm(self, n);
         const int32_t threshold = self->thresholds[n];

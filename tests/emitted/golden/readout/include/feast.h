@@ -41,7 +41,7 @@
  * neither string.h nor assert.h, only the functions memset and memcpy. Macros you may define for all sources:
  *   FEAST_TABLE_SECTION  linker section of the constant tables, a string: QSPI flash, or RAM beside the core
  *   FEAST_CODE_SECTION   linker section of the code of each event, a string: TCM or CCM
- *   FEAST_PLAIN_KERNEL   say that the instructions the inner loops are written for are missing on purpose; no effect here */
+ */
 
 #include "feast_config.h"
 
