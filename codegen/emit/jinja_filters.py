@@ -76,10 +76,10 @@ def declaration(member: Member) -> str:
     >>> declaration(Member("phase", "uint32_t", 0, ""))
     'uint32_t phase;'
     >>> declaration(Member("t_us", "uint64_t", 0, "", aligned=True))
-    'FEAST_ALIGNAS(FEAST_STATE_ALIGNMENT) uint64_t t_us;'
+    'alignas(FEAST_STATE_ALIGNMENT) uint64_t t_us;'
     """
     size = f"[{member.count}]" if member.count else ""
-    aligned = "FEAST_ALIGNAS(FEAST_STATE_ALIGNMENT) " if member.aligned else ""
+    aligned = "alignas(FEAST_STATE_ALIGNMENT) " if member.aligned else ""
     return f"{aligned}{member.ctype} {member.name}{size};"
 
 

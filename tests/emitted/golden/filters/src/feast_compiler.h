@@ -62,6 +62,7 @@
 #ifdef __cplusplus
 extern "C" {
 #elif !defined(static_assert) && __STDC_VERSION__ < 202311L
+/* cppcheck-suppress misra-c2012-20.4 ; as assert.h would */
 #define static_assert _Static_assert
 #endif
 /* cppcheck-suppress misra-c2012-21.2 ; the standard's own declarations */

@@ -47,10 +47,9 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
-#define FEAST_ALIGNAS alignas
 extern "C" {
 #else
-#define FEAST_ALIGNAS _Alignas
+#include <stdalign.h>
 #endif
 
 /* What feast_step returns besides ids of features, which are 0 .. FEAST_FEATURES - 1. */
@@ -72,7 +71,7 @@ typedef struct {
 
 /* The state of each stage, and the whole. Plain memory, valid after feast_init; treat the members as private. */
 typedef struct {
-    FEAST_ALIGNAS(FEAST_STATE_ALIGNMENT) uint64_t t_us; /* time of the last accepted event */
+    alignas(FEAST_STATE_ALIGNMENT) uint64_t t_us; /* time of the last accepted event */
     uint64_t octave; /* octaves of tau * ln 2 since the first event */
     int16_t surface[76]; /* rows of cells with zero margins */
     uint32_t wins[3]; /* events each feature won */
