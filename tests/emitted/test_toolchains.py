@@ -142,7 +142,7 @@ def freestanding_core(kernel: Kernel) -> list[str]:
 
 @pytest.mark.parametrize("level", ["-O2", "-Os"])
 def test_code_of_events_and_tables_go_where_the_build_says(level: str, tmp_path: Path) -> None:
-    """Whatever feast_step can call lies in the one section, each table in the other; the rest stays."""
+    """All that feast_step can call lies in the one section, each table in the other; the rest stays."""
     call = [cross(), *freestanding_core("dsp"), "-std=c11", level]
     call += ["-ffunction-sections", '-DFEAST_CODE_SECTION=".itcm"', '-DFEAST_TABLE_SECTION=".qspi"']
     code_bytes(call, emitted(with_readout(make_model()), LEARNING, "dsp"), tmp_path)

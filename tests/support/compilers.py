@@ -9,8 +9,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from feast_codegen.codegen.base import tool
@@ -54,8 +56,11 @@ class Compiler:
 
     def knows(self, core: str) -> bool:
         """Whether there is code for `core`."""
-        call = [*self.call(core), "-ffreestanding", "-fsyntax-only", "-x", "c", os.devnull]
-        return subprocess.run(call, capture_output=True, check=False).returncode == 0
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text("int probe;\n", encoding="utf-8")
+            call = [*self.call(core), "-ffreestanding", "-c", str(source), "-o", f"{source}.o"]
+            return subprocess.run(call, capture_output=True, check=False).returncode == 0
 
 
 @cache

@@ -75,7 +75,7 @@ def mutants(file: str, text: str, live: set[int]) -> Iterator[tuple[Mutant, str]
         token, start = match[0], match.start()
         number = text.count("\n", 0, start)
         statement, occurrence, begins = statements[number]
-        if number + 1 in live and not statement.startswith(("#", "static_assert", "alignas", "extern")):
+        if number + 1 in live and not statement.startswith(("#", "FEAST_REQUIRE", "alignas", "extern")):
             column = start - (text.rfind("\n", 0, start) + 1) + begins
             unread = text[:start].endswith("[") and "sizeof" in text[max(0, start - 12) : start]
             for new in () if unread else _replacements(match, previous):

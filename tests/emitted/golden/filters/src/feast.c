@@ -10,11 +10,11 @@
 
 #include <stdalign.h>
 
-static_assert(alignof(uint64_t) != 8u || sizeof(feast_t) == FEAST_STATE_BYTES, "size of the state");
+FEAST_REQUIRE(alignof(uint64_t) != 8u || sizeof(feast_t) == FEAST_STATE_BYTES, "size of the state");
 
 void feast_init(feast_t *self)
 {
-    (void)memset(self, 0, sizeof *self);
+    (void)FEAST_FILL(self, 0, sizeof *self);
     feast_layer1_init(&self->layer1);
 }
 

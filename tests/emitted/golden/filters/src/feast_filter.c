@@ -95,8 +95,8 @@ void feast_filter_reset(feast_filter_t *self)
 {
     self->seen = false;
     self->seen_us = 0;
-    (void)memset(self->row_tick, 0, sizeof self->row_tick);
-    (void)memset(self->stamps, 0, sizeof self->stamps);
+    (void)FEAST_FILL(self->row_tick, 0, sizeof self->row_tick);
+    (void)FEAST_FILL(self->stamps, 0, sizeof self->stamps);
 }
 
 uint16_t feast_filter_word(const feast_filter_t *self, uint32_t index)

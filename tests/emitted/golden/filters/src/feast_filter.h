@@ -12,7 +12,7 @@
 /* Ticks a row of stamps covers beyond the span. */
 #define FEAST_FILTER_STAMP_REACH (65535u - FEAST_FILTER_SPAN_TICKS)
 
-static_assert(FEAST_FILTER_SPAN_TICKS >= 1u && FEAST_FILTER_SPAN_TICKS <= 32768u,
+FEAST_REQUIRE(FEAST_FILTER_SPAN_TICKS >= 1u && FEAST_FILTER_SPAN_TICKS <= 32768u,
               "stamps are 16 bits");
 
 extern const uint32_t feast_filter_hot_pixels[6];

@@ -19,7 +19,7 @@ static FEAST_NOINLINE void feast_layer1_age_row(int16_t *row, uint32_t octaves)
     if (octaves < FEAST_LAYER1_DEAD_OCTAVES) {
         feast_layer1_halve_row(row, octaves);
     } else {
-        (void)memset(row, 0, FEAST_LAYER1_STRIDE * sizeof row[0]);
+        (void)FEAST_FILL(row, 0, FEAST_LAYER1_STRIDE * sizeof row[0]);
     }
 }
 
@@ -170,8 +170,8 @@ static inline void feast_layer1_reset(feast_layer1_t *self)
     self->t_us = 0;
     self->octave = 0;
     self->phase = 0;
-    (void)memset(self->row_octave, 0, sizeof self->row_octave);
-    (void)memset(self->surface, 0, sizeof self->surface);
+    (void)FEAST_FILL(self->row_octave, 0, sizeof self->row_octave);
+    (void)FEAST_FILL(self->surface, 0, sizeof self->surface);
 }
 
 /* Whether an event was accepted since the reset that is later than `t_us`: before the first one the layer's

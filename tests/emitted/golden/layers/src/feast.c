@@ -10,12 +10,12 @@
 
 #include <stdalign.h>
 
-static_assert(alignof(uint64_t) != 8u || sizeof(feast_t) == FEAST_STATE_BYTES, "size of the state");
-static_assert(FEAST_LAYER1_FEATURES == FEAST_LAYER2_CHANNELS, "features below are channels above");
+FEAST_REQUIRE(alignof(uint64_t) != 8u || sizeof(feast_t) == FEAST_STATE_BYTES, "size of the state");
+FEAST_REQUIRE(FEAST_LAYER1_FEATURES == FEAST_LAYER2_CHANNELS, "features below are channels above");
 
 void feast_init(feast_t *self)
 {
-    (void)memset(self, 0, sizeof *self);
+    (void)FEAST_FILL(self, 0, sizeof *self);
     feast_layer1_init(&self->layer1);
     feast_layer2_init(&self->layer2);
 }

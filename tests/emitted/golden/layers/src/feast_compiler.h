@@ -35,13 +35,16 @@
 #endif
 
 #if defined(__GNUC__)
-/* A few bytes, copied in place: with -ffreestanding GCC would call memcpy for them. */
+/* The compiler's own: no string.h is needed, and few bytes are copied in place with -ffreestanding, too. */
 #define FEAST_COPY __builtin_memcpy
+#define FEAST_FILL __builtin_memset
 #define FEAST_ALIGNED(at) __builtin_assume_aligned((at), 8)
 /* For rare work that would take registers from frequent work. */
 #define FEAST_NOINLINE __attribute__((noinline))
 #else
+#include <string.h>
 #define FEAST_COPY memcpy
+#define FEAST_FILL memset
 #define FEAST_ALIGNED(at) (at)
 #define FEAST_NOINLINE
 #endif
@@ -53,25 +56,11 @@
 #define FEAST_ROLLED
 #endif
 
-/* Compiled for no operating system, there may be no string.h and no assert.h; the two functions must be there, since
- * compilers call them unasked. */
-#if !defined(__STDC_HOSTED__) || __STDC_HOSTED__
-#include <assert.h>
-#include <string.h>
+/* Ends the compilation, with a text, unless a condition holds: static_assert, whose header a core may lack. */
+#ifdef __cplusplus
+#define FEAST_REQUIRE static_assert
 #else
-#ifdef __cplusplus
-extern "C" {
-#elif !defined(static_assert) && __STDC_VERSION__ < 202311L
-/* cppcheck-suppress misra-c2012-20.4 ; as assert.h would */
-#define static_assert _Static_assert
-#endif
-/* cppcheck-suppress misra-c2012-21.2 ; the standard's own declarations */
-void *memset(void *to, int value, size_t bytes);
-/* cppcheck-suppress misra-c2012-21.2 ; the standard's own declarations */
-void *memcpy(void *to, const void *from, size_t bytes);
-#ifdef __cplusplus
-}
-#endif
+#define FEAST_REQUIRE _Static_assert
 #endif
 
 #endif

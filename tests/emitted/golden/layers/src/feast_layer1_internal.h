@@ -24,21 +24,21 @@
 /* Most that squares of a context sum up to. */
 #define FEAST_LAYER1_CONTEXT_ENERGY                                                                \
     (FEAST_LAYER1_DIMS * FEAST_LAYER1_SURFACE_MAX * FEAST_LAYER1_SURFACE_MAX)
-static_assert(FEAST_LAYER1_SURFACE_BITS >= 8u && FEAST_LAYER1_SURFACE_BITS <= 14u,
+FEAST_REQUIRE(FEAST_LAYER1_SURFACE_BITS >= 8u && FEAST_LAYER1_SURFACE_BITS <= 14u,
               "shifts of a norm must be at most 8");
-static_assert(FEAST_LAYER1_CONTEXT_ENERGY <= UINT32_MAX, "squares of a context must fit 32 bits");
-static_assert(FEAST_LAYER1_CONTEXT_ENERGY * FEAST_LAYER1_WEIGHT_ENERGY < (uint64_t)1 << 62,
+FEAST_REQUIRE(FEAST_LAYER1_CONTEXT_ENERGY <= UINT32_MAX, "squares of a context must fit 32 bits");
+FEAST_REQUIRE(FEAST_LAYER1_CONTEXT_ENERGY * FEAST_LAYER1_WEIGHT_ENERGY < (uint64_t)1 << 62,
               "dot products must fit 32 bits");
-static_assert(FEAST_LAYER1_OCTAVE_Q8 >= 1024u && FEAST_LAYER1_OCTAVE_Q8 < 0x80000000u,
+FEAST_REQUIRE(FEAST_LAYER1_OCTAVE_Q8 >= 1024u && FEAST_LAYER1_OCTAVE_Q8 < 0x80000000u,
               "octave length out of range");
-static_assert((FEAST_LAYER1_OCTAVE_Q8 - 1u) * (uint64_t)FEAST_LAYER1_FRACTION_FACTOR
+FEAST_REQUIRE((FEAST_LAYER1_OCTAVE_Q8 - 1u) * (uint64_t)FEAST_LAYER1_FRACTION_FACTOR
                   < (uint64_t)FEAST_LAYER1_MANTISSAS << 32,
               "fractions index the table");
-static_assert(FEAST_LAYER1_FEATURES <= 32767u, "feature ids must fit int16_t");
-static_assert((size_t)offsetof(feast_layer1_t, surface) % 8u == 0u,
+FEAST_REQUIRE(FEAST_LAYER1_FEATURES <= 32767u, "feature ids must fit int16_t");
+FEAST_REQUIRE((size_t)offsetof(feast_layer1_t, surface) % 8u == 0u,
               "surface rows must lie at multiples of 8");
 /* cppcheck-suppress misra-c2012-10.1 ; asks the compiler about this very shift */
-static_assert((-1 >> 1) == -1, "arithmetic right shift of negative numbers is required");
+FEAST_REQUIRE((-1 >> 1) == -1, "arithmetic right shift of negative numbers is required");
 
 extern const uint16_t feast_layer1_mantissas[FEAST_LAYER1_MANTISSAS];
 alignas(8) extern const feast_pair_t feast_layer1_model_weights[FEAST_LAYER1_WEIGHT_WORDS];

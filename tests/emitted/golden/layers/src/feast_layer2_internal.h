@@ -24,46 +24,46 @@
 /* Most that squares of a context sum up to. */
 #define FEAST_LAYER2_CONTEXT_ENERGY                                                                \
     (FEAST_LAYER2_DIMS * FEAST_LAYER2_SURFACE_MAX * FEAST_LAYER2_SURFACE_MAX)
-static_assert(FEAST_LAYER2_SURFACE_BITS >= 8u && FEAST_LAYER2_SURFACE_BITS <= 14u,
+FEAST_REQUIRE(FEAST_LAYER2_SURFACE_BITS >= 8u && FEAST_LAYER2_SURFACE_BITS <= 14u,
               "shifts of a norm must be at most 8");
-static_assert(FEAST_LAYER2_CONTEXT_ENERGY <= UINT32_MAX, "squares of a context must fit 32 bits");
-static_assert(FEAST_LAYER2_CONTEXT_ENERGY * FEAST_LAYER2_WEIGHT_ENERGY < (uint64_t)1 << 62,
+FEAST_REQUIRE(FEAST_LAYER2_CONTEXT_ENERGY <= UINT32_MAX, "squares of a context must fit 32 bits");
+FEAST_REQUIRE(FEAST_LAYER2_CONTEXT_ENERGY * FEAST_LAYER2_WEIGHT_ENERGY < (uint64_t)1 << 62,
               "dot products must fit 32 bits");
-static_assert(FEAST_LAYER2_OCTAVE_Q8 >= 1024u && FEAST_LAYER2_OCTAVE_Q8 < 0x80000000u,
+FEAST_REQUIRE(FEAST_LAYER2_OCTAVE_Q8 >= 1024u && FEAST_LAYER2_OCTAVE_Q8 < 0x80000000u,
               "octave length out of range");
-static_assert((FEAST_LAYER2_OCTAVE_Q8 - 1u) * (uint64_t)FEAST_LAYER2_FRACTION_FACTOR
+FEAST_REQUIRE((FEAST_LAYER2_OCTAVE_Q8 - 1u) * (uint64_t)FEAST_LAYER2_FRACTION_FACTOR
                   < (uint64_t)FEAST_LAYER2_MANTISSAS << 32,
               "fractions index the table");
-static_assert(FEAST_LAYER2_FEATURES <= 32767u, "feature ids must fit int16_t");
-static_assert(FEAST_LAYER2_WEIGHT_FRACTION <= 15u, "weights must fit 16 bits");
-static_assert(FEAST_LAYER2_WEIGHT_ENERGY < (uint32_t)2 << (2u * FEAST_LAYER2_WEIGHT_FRACTION),
+FEAST_REQUIRE(FEAST_LAYER2_FEATURES <= 32767u, "feature ids must fit int16_t");
+FEAST_REQUIRE(FEAST_LAYER2_WEIGHT_FRACTION <= 15u, "weights must fit 16 bits");
+FEAST_REQUIRE(FEAST_LAYER2_WEIGHT_ENERGY < (uint32_t)2 << (2u * FEAST_LAYER2_WEIGHT_FRACTION),
               "norm of a feature must be about 1");
-static_assert(FEAST_LAYER2_ETA_Q32 > 0 && FEAST_LAYER2_ETA_Q32 <= 429496730,
+FEAST_REQUIRE(FEAST_LAYER2_ETA_Q32 > 0 && FEAST_LAYER2_ETA_Q32 <= 429496730,
               "eta must be at most 0.1");
-static_assert(FEAST_LAYER2_TWICE_ETA_Q32 > 0
+FEAST_REQUIRE(FEAST_LAYER2_TWICE_ETA_Q32 > 0
                   && FEAST_LAYER2_TWICE_ETA_Q32 <= 2 * FEAST_LAYER2_ETA_Q32,
               "2 eta must be at most 0.2");
-static_assert(FEAST_LAYER2_DELTA_I_Q30 >= 0 && FEAST_LAYER2_DELTA_I_Q30 <= FEAST_LAYER2_UNIT,
+FEAST_REQUIRE(FEAST_LAYER2_DELTA_I_Q30 >= 0 && FEAST_LAYER2_DELTA_I_Q30 <= FEAST_LAYER2_UNIT,
               "delta_i must be at most 1");
-static_assert(FEAST_LAYER2_DELTA_E_Q30 >= 0 && FEAST_LAYER2_DELTA_E_Q30 <= FEAST_LAYER2_UNIT,
+FEAST_REQUIRE(FEAST_LAYER2_DELTA_E_Q30 >= 0 && FEAST_LAYER2_DELTA_E_Q30 <= FEAST_LAYER2_UNIT,
               "delta_e must be at most 1");
-static_assert(FEAST_LAYER2_LEARNING_SHIFT >= 1u && FEAST_LAYER2_LEARNING_SHIFT <= 16u,
+FEAST_REQUIRE(FEAST_LAYER2_LEARNING_SHIFT >= 1u && FEAST_LAYER2_LEARNING_SHIFT <= 16u,
               "dithered shifts must be 7 to 31");
-static_assert(FEAST_LAYER2_NORM_LIMIT >= 64u
+FEAST_REQUIRE(FEAST_LAYER2_NORM_LIMIT >= 64u
                   && FEAST_LAYER2_NORM2_MOST <= FEAST_LAYER2_WEIGHT_ENERGY,
               "norms that learning reaches");
 #define FEAST_LAYER2_GAIN_SHIFT (33u + FEAST_LAYER2_SURFACE_BITS - FEAST_LAYER2_LEARNING_SHIFT)
-static_assert((uint64_t)FEAST_LAYER2_ETA_Q32 * 5u <= ((uint64_t)1 << FEAST_LAYER2_GAIN_SHIFT) + 2u,
+FEAST_REQUIRE((uint64_t)FEAST_LAYER2_ETA_Q32 * 5u <= ((uint64_t)1 << FEAST_LAYER2_GAIN_SHIFT) + 2u,
               "gain must fit 16 bits");
-static_assert((uint64_t)FEAST_LAYER2_ETA_Q32 * 5u < (uint64_t)1
+FEAST_REQUIRE((uint64_t)FEAST_LAYER2_ETA_Q32 * 5u < (uint64_t)1
                                                         << (48u - FEAST_LAYER2_LEARNING_SHIFT),
               "decay must fit 16 bits");
-static_assert((size_t)offsetof(feast_layer2_t, surface) % 8u == 0u,
+FEAST_REQUIRE((size_t)offsetof(feast_layer2_t, surface) % 8u == 0u,
               "surface rows must lie at multiples of 8");
-static_assert((size_t)offsetof(feast_layer2_t, weights) % 8u == 0u,
+FEAST_REQUIRE((size_t)offsetof(feast_layer2_t, weights) % 8u == 0u,
               "weights must lie at a multiple of 8");
 /* cppcheck-suppress misra-c2012-10.1 ; asks the compiler about this very shift */
-static_assert((-1 >> 1) == -1, "arithmetic right shift of negative numbers is required");
+FEAST_REQUIRE((-1 >> 1) == -1, "arithmetic right shift of negative numbers is required");
 
 extern const uint16_t feast_layer2_mantissas[FEAST_LAYER2_MANTISSAS];
 alignas(8) extern const feast_pair_t feast_layer2_model_weights[FEAST_LAYER2_WEIGHT_WORDS];

@@ -12,7 +12,7 @@
  * side by side. The last pair of a row holds one weight and a zero. */
 #define FEAST_LAYER2_PAIRS 2u /* of a row */
 #define FEAST_LAYER2_ROW_WORDS (FEAST_LAYER2_PAIRS * FEAST_LAYER2_GROUP)
-static_assert(FEAST_LAYER2_BLOCK_WORDS == FEAST_LAYER2_ROWS * FEAST_LAYER2_ROW_WORDS,
+FEAST_REQUIRE(FEAST_LAYER2_BLOCK_WORDS == FEAST_LAYER2_ROWS * FEAST_LAYER2_ROW_WORDS,
               "size of a block");
 
 /* Word and lane of component `i` of a feature. */

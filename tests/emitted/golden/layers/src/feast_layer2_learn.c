@@ -118,8 +118,8 @@ void feast_layer2_learn_miss(feast_layer2_t *self, uint32_t bank)
 
 void feast_layer2_learn_init(feast_layer2_t *self)
 {
-    (void)memcpy(self->weights, feast_layer2_model_weights, sizeof self->weights);
-    (void)memcpy(self->thresholds, feast_layer2_model_thresholds, sizeof self->thresholds);
+    (void)FEAST_COPY(self->weights, feast_layer2_model_weights, sizeof self->weights);
+    (void)FEAST_COPY(self->thresholds, feast_layer2_model_thresholds, sizeof self->thresholds);
     FEAST_ROLLED
     for (uint32_t n = 0; n < FEAST_LAYER2_FEATURES; n++) {
         self->norm2[n] = (uint32_t)feast_layer2_squared_norm(self, n);

@@ -19,7 +19,7 @@ static FEAST_NOINLINE void feast_layer2_age_row(int16_t *row, uint32_t octaves)
     if (octaves < FEAST_LAYER2_DEAD_OCTAVES) {
         feast_layer2_halve_row(row, octaves);
     } else {
-        (void)memset(row, 0, FEAST_LAYER2_STRIDE * sizeof row[0]);
+        (void)FEAST_FILL(row, 0, FEAST_LAYER2_STRIDE * sizeof row[0]);
     }
 }
 
@@ -257,8 +257,8 @@ static inline void feast_layer2_reset(feast_layer2_t *self)
     self->t_us = 0;
     self->octave = 0;
     self->phase = 0;
-    (void)memset(self->row_octave, 0, sizeof self->row_octave);
-    (void)memset(self->surface, 0, sizeof self->surface);
+    (void)FEAST_FILL(self->row_octave, 0, sizeof self->row_octave);
+    (void)FEAST_FILL(self->surface, 0, sizeof self->surface);
 }
 
 /* An event on the sensor, not past; `input`: feature of the layer below. Returns its feature, FEAST_MISS or FEAST_BORDER. */

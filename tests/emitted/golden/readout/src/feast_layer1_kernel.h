@@ -12,7 +12,7 @@
  * side by side. The last pair of a row holds one weight and a zero. */
 #define FEAST_LAYER1_PAIRS 2u /* of a row */
 #define FEAST_LAYER1_ROW_WORDS (FEAST_LAYER1_PAIRS * FEAST_LAYER1_GROUP)
-static_assert(FEAST_LAYER1_BLOCK_WORDS == FEAST_LAYER1_ROWS * FEAST_LAYER1_ROW_WORDS,
+FEAST_REQUIRE(FEAST_LAYER1_BLOCK_WORDS == FEAST_LAYER1_ROWS * FEAST_LAYER1_ROW_WORDS,
               "size of a block");
 
 /* Word and lane of component `i` of a feature. */

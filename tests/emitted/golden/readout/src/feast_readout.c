@@ -7,7 +7,7 @@
 
 void feast_readout_reset(feast_readout_t *self)
 {
-    (void)memset(self->scores, 0, sizeof self->scores);
+    (void)FEAST_FILL(self->scores, 0, sizeof self->scores);
     self->scored = false;
 }
 
