@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from feast_codegen.codegen.base.events import Events
 from feast_codegen.codegen.model.model import Hyperparameters, Model, Sensor
+from feast_codegen.host.colours import OFF_COLOUR, ON_COLOUR, palette
 from feast_codegen.host.network.float_model import FloatFeast
 from feast_codegen.host.network.receptive_field import receptive_field
 from feast_codegen.host.network.training import train
 from feast_codegen.host.recordings.open import open_source
-from feast_codegen.host.report.pictures import OFF_COLOUR, ON_COLOUR, palette
 
 LOWER: Final = Hyperparameters(features=8, radius=2, tau_us=50e3, eta=0.005, polarity="separate")
 UPPER: Final = Hyperparameters(features=16, radius=4, tau_us=100e3, eta=0.005)

@@ -14,6 +14,7 @@ from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.events import Events, Results
 from feast_codegen.codegen.base.temporary import replacing
 from feast_codegen.codegen.model.model import Model, Sensor
+from feast_codegen.host import colours as page_colours
 from feast_codegen.host.network.receptive_field import receptive_field
 from feast_codegen.host.network.training_signals import Signals
 from feast_codegen.host.report import pictures
@@ -71,6 +72,15 @@ class Report:
     """(features,) which encode isolated noise; empty where that was not looked at."""
 
 
+@dataclass(frozen=True)
+class Scale:
+    """The colours of the weights: the weight at which they end, and the stops of the colour bar as CSS."""
+
+    end: float
+    signed: bool
+    stops: str
+
+
 def win_rates(results: Results, features: int) -> npt.NDArray[np.float64]:
     """Share of each feature among the feature events; zeros where there is none."""
     wins = np.bincount(results[results >= 0], minlength=features)
@@ -90,12 +100,16 @@ def render_report(report: Report) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["percent"] = percent
-    colours = pictures.palette(report.model.params.total_features)
+    colours = page_colours.palette(report.model.params.total_features)
+    fields = [receptive_field(report.model, weights) for weights in report.model.weights]
+    scale = _scale(fields)
     exhibit = report.exhibit
     return environment.get_template("report.html.j2").render(
         report=report,
         model=report.model,
-        features=_feature_cards(report, colours),
+        features=_feature_cards(report, fields, colours, scale),
+        scale=scale,
+        fading=[float(np.exp(-0.5 * step)) for step in range(7)],
         learning=_learning(report, colours),
         exhibit=None if exhibit is None else _exhibit_pictures(exhibit, report.model, colours),
         replay=None
@@ -118,13 +132,15 @@ def write_report(report: Report, path: Path) -> None:
         raise FeastError(f"{path}: cannot write the report: {error.strerror or error}") from None
 
 
-def _feature_cards(report: Report, colours: list[str]) -> list[dict[str, Any]]:
+def _feature_cards(
+    report: Report, fields: list[Any], colours: list[str], scale: Scale
+) -> list[dict[str, Any]]:
     model = report.model
     highest = max(float(report.win_rates.max()), 1e-9)
     return [
         {
             "id": index,
-            "picture": pictures.feature_picture(receptive_field(model, model.weights[index])),
+            "picture": pictures.feature_picture(fields[index], scale.end, scale.signed),
             "colour": colours[index],
             "threshold": float(model.thresholds[index]),
             "wins": float(report.win_rates[index]) if report.exhibit is not None else None,
@@ -135,17 +151,27 @@ def _feature_cards(report: Report, colours: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _learning(report: Report, colours: list[str]) -> str | None:
+def _scale(fields: list[Any]) -> Scale:
+    values = np.stack(fields)
+    signed = bool(values.min() < 0.0)
+    stops = page_colours.SIGNED_WEIGHTS if signed else page_colours.WEIGHTS
+    return Scale(page_colours.weight_scale_end(values), signed, ", ".join(stops))
+
+
+def _learning(report: Report, colours: list[str]) -> dict[str, str] | None:
     if report.signals is None:
         return None
     law = report.model.params.law_miss_rate
-    return pictures.learning_picture(report.signals, law, colours)
+    return {
+        "misses": pictures.miss_picture(report.signals, law),
+        "thresholds": pictures.threshold_picture(report.signals, colours),
+    }
 
 
 def _exhibit_pictures(exhibit: Exhibit, model: Model, colours: list[str]) -> dict[str, Any]:
     events, results, sensor = exhibit.events, exhibit.results, model.camera
     tau_us = model.params.tau_us
-    by_polarity = [pictures.ON_COLOUR if on else pictures.OFF_COLOUR for on in events["polarity"]]
+    by_polarity = [page_colours.ON_COLOUR if on else page_colours.OFF_COLOUR for on in events["polarity"]]
     chosen = results >= 0
     by_winner = [colours[winner] for winner in results[chosen]]
     return {
@@ -191,6 +217,6 @@ def _replay(exhibit: Exhibit, sensor: Sensor, colours: list[str], tau_us: float)
         "height": sensor.height,
         "tau_us": tau_us,
         "colours": colours,
-        "on": pictures.ON_COLOUR,
-        "off": pictures.OFF_COLOUR,
+        "on": page_colours.ON_COLOUR,
+        "off": page_colours.OFF_COLOUR,
     }

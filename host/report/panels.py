@@ -108,7 +108,7 @@ def readout_panels(model: Model, source: Source, progress: Progress = silent) ->
 def front_panel(path: Path) -> Panel:
     """The Pareto front that `codegen tune -o` wrote. Raises FeastError for any other file."""
     from feast_codegen.host.evaluation.tune import front_from
-    from feast_codegen.host.report.curves import front_picture
+    from feast_codegen.host.report.curves import front_names, front_picture, network_name
 
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -119,24 +119,22 @@ def front_panel(path: Path) -> Panel:
     found = front_from(values, str(path))
     rows = tuple(
         (
+            Cell(letter),
             Cell(percent(each.quality, 1) if found.objective == "accuracy" else f"{each.quality:.2f}"),
             Cell(count(round(each.cost.instructions))),
             Cell(count(each.cost.ram)),
             Cell(count(each.cost.flash)),
-            Cell(
-                f"N = {each.params.features}, radius {each.params.radius}, "
-                f"τ {each.params.tau_us / 1000:g} ms, η {each.params.eta:g}, {each.params.polarity}"
-            ),
+            Cell(network_name(each)),
         )
-        for each in found.best
+        for letter, each in front_names(found)
     )
     text = (
         f"{len(found.trials)} networks tried on {found.source}, {len(rows)} of them on the front: none "
         f"other is as good in all of {found.objective}, instructions, RAM and flash, and better in one."
     )
-    head = (found.objective, "instructions", "RAM", "flash", "network")
+    head = ("", found.objective, "instructions per event", "RAM, bytes", "flash, bytes", "network")
     return Panel(
-        "Good and cheap", text, head, rows, front_picture(found), "Quality over instructions per event"
+        "Accuracy/cost front", text, head, rows, front_picture(found), "Quality over instructions per event"
     )
 
 

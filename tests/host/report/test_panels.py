@@ -64,7 +64,7 @@ def test_readouts_have_a_table_and_a_matrix_of_all_recordings(model: Model, sour
 def test_front_is_drawn_and_listed(tuned: Path, model: Model) -> None:
     panel = front_panel(tuned)
     assert panel.picture.startswith("<svg") and len(panel.rows) == 2
-    assert "Good and cheap" in render_report(bare_report(model, (panel,)))
+    assert "Accuracy/cost front" in render_report(bare_report(model, (panel,)))
 
 
 def test_other_files_are_no_front(tmp_path: Path) -> None:
@@ -81,6 +81,6 @@ def test_a_model_alone_makes_a_page(model: Model, tmp_path: Path, tuned: Path) -
     page = tmp_path / "page.html"
     assert execute(["report", str(tmp_path / "model.npz"), "--tuned", str(tuned), "-o", str(page)]) == 0
     text = page.read_text()
-    assert text.count('alt="Feature') == 4 and "Good and cheap" in text
+    assert text.count('alt="Feature') == 4 and "Accuracy/cost front" in text
     assert "What the camera sends" not in text and "recording-data" not in text and "wins" not in text
     assert text.rstrip().endswith("</html>")

@@ -15,6 +15,7 @@ from matplotlib.image import imread
 from feast_codegen.codegen.base.errors import FeastError
 from feast_codegen.codegen.base.events import BORDER, MISS
 from feast_codegen.codegen.model.model import Hyperparameters, Model, Sensor
+from feast_codegen.host import colours as page_colours
 from feast_codegen.host.network.training import train
 from feast_codegen.host.recordings.open import open_source
 from feast_codegen.host.report import page as report_page
@@ -92,7 +93,7 @@ def test_every_picture_has_a_text(page: str) -> None:
     assert all(image["alt"] for image in parsed.all("img"))
     assert all(canvas["aria-label"] for canvas in parsed.all("canvas"))
     drawings = [figure for figure in parsed.all("figure") if figure.get("role") == "img"]
-    assert len(drawings) == len(parsed.all("svg")) == 3
+    assert len(drawings) == len(parsed.all("svg")) == 4
     assert all(drawing["aria-label"] for drawing in drawings)
 
 
@@ -188,6 +189,6 @@ def test_surface_picture_holds_the_last_event_of_each_pixel() -> None:
 
 def test_palette_has_distinct_colours() -> None:
     for count in (1, 2, 16, 64):
-        colours = pictures.palette(count)
+        colours = page_colours.palette(count)
         assert len(set(colours)) == count
         assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in colours)
