@@ -65,8 +65,8 @@ def winner_picture(
 
 def space_time_picture(events: Events, colours: list[str], sensor: Sensor) -> str:
     """Events as points in space and time, SVG, y down; `colours` has one entry an event."""
-    drawing = figure(5.2, 3.9)
-    axes: Any = drawing.add_axes((0.02, 0.04, 0.96, 0.98), projection="3d")
+    drawing = figure(5.2, 3.3)
+    axes: Any = drawing.add_axes((0.0, 0.03, 1.0, 1.0), projection="3d")
     times_ms = (events["t_us"] - events["t_us"].min()) / 1000.0 if len(events) else np.zeros(0)
     axes.scatter(
         times_ms,
@@ -79,7 +79,7 @@ def space_time_picture(events: Events, colours: list[str], sensor: Sensor) -> st
         rasterized=True,
     )
     axes.set(ylim=(0, sensor.width), zlim=(sensor.height, 0))
-    axes.set_box_aspect((2.0, 1.0, 1.0 * sensor.height / sensor.width), zoom=0.98)
+    axes.set_box_aspect((2.0, 1.0, 1.0 * sensor.height / sensor.width), zoom=1.16)
     axes.view_init(elev=16, azim=-62)
     for axis, name, pad in (
         (axes.xaxis, "time, ms", 6),
