@@ -253,6 +253,16 @@ class Link:
     # --- questions ---
 
     @property
+    def sent_bytes(self) -> int:
+        """Bytes that the line has taken since it was opened."""
+        return self._port.sent_bytes
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes that have come since it was opened."""
+        return self._port.received_bytes
+
+    @property
     def latency(self) -> Latency:
         """From sending an event to receiving its result, in the present run or the last one."""
         return self._latency

@@ -83,6 +83,7 @@ class Latency:
     def __init__(self) -> None:
         self._sent: deque[tuple[int, float]] = deque(maxlen=10_000)
         self._samples: deque[float] = deque(maxlen=10_000)
+        self._sampled = 0
 
     def sent(self, events: int, now: float) -> None:
         """The first `events` events have been sent by now."""
@@ -93,6 +94,12 @@ class Latency:
         """The first `results` results have come by now."""
         while self._sent and self._sent[0][0] <= results:
             self._samples.append(now - self._sent.popleft()[1])
+            self._sampled += 1
+
+    def since(self, seen: int) -> tuple[list[float], int]:
+        """The samples after the first `seen`, as far as they are kept, and how many there have been."""
+        fresh = min(self._sampled - seen, len(self._samples))
+        return list(self._samples)[len(self._samples) - fresh :], self._sampled
 
     def percentile(self, percent: float) -> float:
         """NaN where there is no sample yet."""

@@ -33,6 +33,7 @@ class Port:
     ) -> None:
         """port: pyserial's. write_s: how long it may take no byte. on_wait: is called meanwhile."""
         self._name, self._port, self._write_s, self._on_wait = name, port, write_s, on_wait
+        self.sent_bytes = self.received_bytes = 0
         self._selectable = True
         try:
             port.fileno()
@@ -45,6 +46,11 @@ class Port:
 
     def read(self, limit_s: float) -> bytes:
         """What has arrived, waiting up to `limit_s` for something to arrive."""
+        data = self._read(limit_s)
+        self.received_bytes += len(data)
+        return data
+
+    def _read(self, limit_s: float) -> bytes:
         with self._errors():
             if self._selectable:
                 if not select.select([self._port], [], [], limit_s)[0]:
@@ -67,12 +73,15 @@ class Port:
         with self._errors():
             if not self._selectable:
                 self._port.write(data)
+                self.sent_bytes += len(data)
                 return
             left, waited_s = memoryview(data), 0.0
             while left:
                 turn_s = min(TURN_S, self._write_s)
                 if select.select([], [self._port], [], turn_s)[1]:
-                    left, waited_s = left[self._port.write(left[:_WRITE_BYTES]) :], 0.0
+                    written = self._port.write(left[:_WRITE_BYTES])
+                    self.sent_bytes += written
+                    left, waited_s = left[written:], 0.0
                 else:
                     waited_s += turn_s
                     self._on_wait("the line takes no bytes", waited_s)

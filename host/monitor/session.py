@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from feast_codegen.codegen.model.file import save_model
 from feast_codegen.codegen.model.model import Model
 from feast_codegen.codegen.model.options import Options
 from feast_codegen.codegen.model.readout import name_of
+from feast_codegen.host.colours import OFF_COLOUR, ON_COLOUR, SCALE_SHARE, SIGNED_WEIGHTS, WEIGHTS, palette
 from feast_codegen.host.link.run_results import NO_EVENTS, ResultChunk
 from feast_codegen.host.link.serial_port import LinkError
 from feast_codegen.host.monitor.orders import Orders
@@ -36,6 +36,7 @@ from feast_codegen.host.monitor.pictures import (
     weight_words,
 )
 from feast_codegen.host.monitor.recording import Recording, RecordingError, free_name
+from feast_codegen.host.monitor.vitals import Vitals
 from feast_codegen.host.recordings.events import Label
 from feast_codegen.host.streaming.learned_state import from_words
 from feast_codegen.host.streaming.streamer import Feed, Finished, Streamer
@@ -65,10 +66,11 @@ class Session(threading.Thread):
         model: Model | None,
         folder: Path,
         options: Options = Options(),
+        line_bytes_per_s: float | None = None,
     ) -> None:
         """feeds: gives the feeds from the beginning. model: of the device, if known. folder: for files.
 
-        options: of emission, what the model was made into.
+        options: of emission, what the model was made into. line_bytes_per_s: what the line carries each way.
         """
         super().__init__(daemon=True, name="monitor")
         self.version = 0
@@ -87,6 +89,7 @@ class Session(threading.Thread):
         self._events = 0
         self._began = (time.monotonic(), 0)
         self._signal_view = SignalView()
+        self._vitals = Vitals(line_bytes_per_s)
         hello = streamer.link.hello
         self._surfaces = surfaces_of(hello, model)
         self._surface_words = self._surfaces * hello.sensor.width * hello.sensor.height
@@ -166,6 +169,7 @@ class Session(threading.Thread):
             raise FeastError("the source has no recordings: nothing to show")
 
     def _pausable(self, feed: Feed) -> Feed:
+        self._vitals.lag.begin(getattr(feed, "speed", 1.0))  # a camera has the pace of its clock
         return _Pausable(feed, self)
 
     def _take(self, piece: Any) -> None:
@@ -180,6 +184,7 @@ class Session(threading.Thread):
             )
             return
         chunk = piece.chunk
+        self._vitals.took(chunk)
         if len(chunk):
             self._events += len(chunk)
             self._recent.append(chunk)
@@ -266,6 +271,14 @@ class Session(threading.Thread):
             "learning": hello.learning,
             "labels": self._labels,
             "law": None if params is None else params.law_miss_rate,
+            "select_threshold": hello.select_threshold,
+            "tau_ms": None if params is None else params.tau_us / 1000.0,
+            "signed": self._model is not None
+            and (self._model.lower or self._model).params.polarity == "signed",
+            "hues": palette(hello.features),
+            "polarity_hues": [OFF_COLOUR, ON_COLOUR],
+            "maps": [WEIGHTS, SIGNED_WEIGHTS],
+            "scale_share": SCALE_SHARE,
         }
 
     def _ask(self) -> None:
@@ -295,10 +308,7 @@ class Session(threading.Thread):
             if elapsed > 1.0:
                 self._began = (time.monotonic(), self._events)
                 shown["rate"] = (self._events - events) / elapsed
-            with suppress(ValueError):
-                shown["latency_ms"] = round(1e3 * link.latency.percentile(50), 2)
-            if shown.get("latency_ms") != shown.get("latency_ms"):
-                shown["latency_ms"] = None
+            shown |= self._vitals.view(link)
             self._unanswered_after = None
             self._show(**shown, drawn=self._thinned(), losses=dict(link.losses))
 

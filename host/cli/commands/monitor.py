@@ -98,13 +98,18 @@ def monitor(
             assert source is not None
             return recorded_feeds(source, sensor, pace, None, reading.reading(), ours, remembered)
 
-        session = Session(streamer, feeds, network, folder, options)
+        session = Session(streamer, feeds, network, folder, options, _line_bytes_per_s(port, baud))
         stack.enter_context(server.running(session))
         session.start()
         stack.callback(_close, session)
         print(server.url, flush=True)
         note("codegen: open this address in a browser on this machine; Ctrl-C ends")
         _watch(session, server)
+
+
+def _line_bytes_per_s(port: str, baud: int) -> float | None:
+    """What a serial port carries each way, 10 bits a byte; None for an emulator or a network."""
+    return None if "://" in port or port.startswith("qemu:") else baud / 10
 
 
 def _watch(session: Session, server: Monitor) -> None:

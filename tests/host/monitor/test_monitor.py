@@ -27,6 +27,7 @@ from feast_codegen.codegen.model.file import load_model
 from feast_codegen.codegen.model.model import Model, Sensor
 from feast_codegen.codegen.model.options import Options
 from feast_codegen.codegen.twin.network import Twin
+from feast_codegen.host.colours import WEIGHTS, coloured, weight_scale_end
 from feast_codegen.host.link.link import open_link
 from feast_codegen.host.monitor.server import Monitor
 from feast_codegen.host.monitor.session import DRAWN_EVENTS, Session
@@ -312,8 +313,9 @@ class TestInChromium:
         assert text("counter-misses") == f"{misses:,}"
         assert text("miss") == f"{100 * misses / COUNT:.2f} %"
         assert text("law") == f"{100 * model.params.law_miss_rate:.2f} %"
-        weights = np.abs(twin.weights[0]).reshape(-1)
-        brightness = 11 + (244 - 11) * np.minimum(1, weights / np.delete(weights, 12).max()) ** 0.8
+        weights = np.asarray(twin.weights, np.float64).reshape(8, 25)
+        assert weights.min() >= 0
+        brightness = coloured(weights[0] / weight_scale_end(weights), WEIGHTS)[:, 1].astype(int)
 
         def first_feature() -> bool:
             pixels = browser.execute_script(
@@ -326,7 +328,7 @@ class TestInChromium:
         lit = browser.execute_script(
             "const s = document.getElementById('scene');"
             "const all = s.getContext('2d').getImageData(0, 0, s.width, s.height).data;"
-            "return all.some((value, i) => i % 4 === 2 && value > 90);"
+            "return all.some((value, i) => i % 4 === 3 && value > 90);"
         )
         assert lit, "the time surface is drawn"
         assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]

@@ -38,6 +38,7 @@ HELLO = SimpleNamespace(
     snapshot_words=100,
     learning=True,
     layered=False,
+    select_threshold=False,
     downsample=0,
 )
 
@@ -47,6 +48,7 @@ class FakeLink:
 
     name, hello = "fake", HELLO
     latency, losses = Latency(), {"polls": 0}
+    sent_bytes = received_bytes = 0
 
     def __init__(self, refusals: int = 0) -> None:
         self.refusals = refusals
