@@ -52,7 +52,9 @@ def coloured(values: npt.NDArray[np.float64], stops: tuple[str, ...]) -> npt.NDA
     table = np.array([rgb(stop) for stop in stops], np.float64)
     at = np.clip(values, 0.0, 1.0) * (len(stops) - 1)
     channels = [np.interp(at, np.arange(len(stops)), table[:, channel]) for channel in range(3)]
-    return np.rint(np.stack([*channels, np.full(values.shape, 255.0)], axis=-1)).astype(np.uint8)
+    stacked = np.rint(np.stack([*channels, np.full(values.shape, 255.0)], axis=-1))
+    pixels: npt.NDArray[np.uint8] = stacked.astype(np.uint8)
+    return pixels
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

@@ -13,6 +13,7 @@ from feast_codegen.codegen.fixed_point import formats
 from feast_codegen.codegen.fixed_point.quantise import quantise, stored_weights
 from feast_codegen.codegen.model.model import Model
 from feast_codegen.codegen.model.options import Options
+from feast_codegen.host.colours import OFF_COLOUR, ON_COLOUR, SCALE_SHARE, SIGNED_WEIGHTS, WEIGHTS, palette
 from feast_codegen.host.link.handshake import Hello
 from feast_codegen.host.link.requests import DeviceSignals, Words
 from feast_codegen.host.link.run_results import ResultChunk
@@ -43,6 +44,20 @@ def weight_scale(model: Model | None, options: Options) -> np.uint16:
     if model is not None:
         fraction = stored_weights(quantise(model)[0], options).fraction
     return np.uint16(1 << (formats.WEIGHT_BITS - fraction))
+
+
+def look(hello: Hello, model: Model | None) -> dict[str, Any]:
+    """What the page draws with: colours, the time constant of the surface, how features are chosen."""
+    lowest = None if model is None else (model.lower or model).params
+    return {
+        "select_threshold": hello.select_threshold,
+        "tau_ms": None if lowest is None else lowest.tau_us / 1000.0,
+        "signed": lowest is not None and lowest.polarity == "signed",
+        "hues": palette(hello.features),
+        "polarity_hues": [OFF_COLOUR, ON_COLOUR],
+        "maps": [WEIGHTS, SIGNED_WEIGHTS],
+        "scale_share": SCALE_SHARE,
+    }
 
 
 def picture_side(hello: Hello, model: Model | None) -> int:

@@ -21,7 +21,6 @@ from feast_codegen.codegen.model.file import save_model
 from feast_codegen.codegen.model.model import Model
 from feast_codegen.codegen.model.options import Options
 from feast_codegen.codegen.model.readout import name_of
-from feast_codegen.host.colours import OFF_COLOUR, ON_COLOUR, SCALE_SHARE, SIGNED_WEIGHTS, WEIGHTS, palette
 from feast_codegen.host.link.run_results import NO_EVENTS, ResultChunk
 from feast_codegen.host.link.serial_port import LinkError
 from feast_codegen.host.monitor.orders import Orders
@@ -29,6 +28,7 @@ from feast_codegen.host.monitor.pictures import (
     DRAWN_EVENTS,
     SignalView,
     feature_pictures,
+    look,
     picture_side,
     surfaces_of,
     thinned,
@@ -271,14 +271,7 @@ class Session(threading.Thread):
             "learning": hello.learning,
             "labels": self._labels,
             "law": None if params is None else params.law_miss_rate,
-            "select_threshold": hello.select_threshold,
-            "tau_ms": None if params is None else params.tau_us / 1000.0,
-            "signed": self._model is not None
-            and (self._model.lower or self._model).params.polarity == "signed",
-            "hues": palette(hello.features),
-            "polarity_hues": [OFF_COLOUR, ON_COLOUR],
-            "maps": [WEIGHTS, SIGNED_WEIGHTS],
-            "scale_share": SCALE_SHARE,
+            **look(hello, self._model),
         }
 
     def _ask(self) -> None:
