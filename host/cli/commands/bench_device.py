@@ -31,7 +31,7 @@ def device(
     features: Annotated[str, typer.Option("--features", metavar="N,N,...", help="Network sizes.")] = "16",
     radius: Annotated[str, typer.Option("--radius", metavar="R,R,...", help="Patch radii.")] = "5",
     max_recordings: Annotated[
-        int, typer.Option("--max-recordings", metavar="N", min=1, help="Recordings to run of each.")
+        int, typer.Option("--max-recordings", metavar="N", min=1, help="Recordings to run for each network.")
     ] = 2,
     sensor: SensorOption = None,
     as_json: JsonOption = False,

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def host(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Recordings to step, laid end to end.")
+        str, typer.Argument(metavar="SOURCE", help="Recordings to process, one after the other.")
     ] = "sim:digits?count=25",
     features: Annotated[
         int | None,
@@ -38,7 +38,7 @@ def host(
 ) -> None:
     """Time training and inference, in one run on one thread.
 
-    The library compared with comes with: pip install 'feast-codegen[bench]'
+    Needs the library to compare with: pip install 'feast-codegen[bench]'
 
     Example: codegen bench host sim:digits --features 32 --radius 5 --json
     """

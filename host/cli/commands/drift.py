@@ -41,7 +41,7 @@ def drift(
     """Say whether the input of a converged network has changed.
 
     The network goes on learning, on KNOWN and then on NEW; exit code 1 if the drift detector raises an alarm.
-    Of a folder with the splits train and test, KNOWN is the train part.
+    If KNOWN is a folder with the splits train and test, its train split is used.
 
     Example: codegen drift model.npz 'sim:digits?seed=1&count=400' sim:bars
     """

@@ -42,10 +42,10 @@ def filter_events(
     reading: ReadingOptions,
     as_json: JsonOption = False,
 ) -> None:
-    """Try filters on recordings: what each leaves, what they cost.
+    """Try filters on recordings and show what each of them removes and costs.
 
-    The same options of `codegen train` make them part of a model. A folder with the splits train and test
-    is looked at in its train part.
+    The same options of `codegen train` make them part of a model. If SOURCE is a folder with the
+    splits train and test, its train split is read.
 
     Example: codegen filter sim:digits --hot-pixels auto --refractory-us 2000 --background-activity-us 5000
     """

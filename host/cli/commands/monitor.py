@@ -62,8 +62,8 @@ def monitor(
 ) -> None:
     """Show live what a device sees and learns, in the browser.
 
-    Prints the address of a page that only this machine can open. What is drawn is thinned out, every
-    event is processed. Ends with Ctrl-C; what is being recorded then is saved.
+    Prints the address of a page that only this machine can open. The page draws a sample of the events,
+    the device processes all of them. Ends with Ctrl-C; a recording that is running is saved.
 
     Example: codegen monitor --port qemu:mps2_an386 --model model.npz sim:digits --learning
     """

@@ -24,7 +24,7 @@ def report(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[SOURCE]", help="Recordings to show the network at work on; see codegen train."
+            metavar="[SOURCE]", help="Recordings that show the network at work; see codegen train."
         ),
     ] = None,
     output: Annotated[
@@ -44,7 +44,7 @@ def report(
     """Draw a model: features, learning curve, feature events, readouts.
 
     Trains once more on SOURCE, with the model's parameters and seed, to draw the learning curve.
-    Without SOURCE, features and thresholds alone.
+    Without SOURCE, the page shows features and thresholds only.
 
     Example: codegen report model.npz sim:digits -o report.html
     """

@@ -29,10 +29,10 @@ def state(
     ],
     upload: Annotated[
         Path | None,
-        typer.Option("--upload", metavar="MODEL", help="Let the device go on from this model's state."),
+        typer.Option("--upload", metavar="MODEL", help="Make the device continue from this model's state."),
     ] = None,
     persist: Annotated[
-        bool, typer.Option("--persist", help="Let the device write its state to flash, for the next start.")
+        bool, typer.Option("--persist", help="Make the device write its state to flash, for the next start.")
     ] = False,
     download: Annotated[
         Path | None,
@@ -46,8 +46,8 @@ def state(
     """Read or replace the learned state of a device.
 
     Give --select, --weights, --no-readout and --no-filters as the firmware was built with. Uploading needs no
-    flashing, only a device built with --learning and a model of the same geometry. Several options are done
-    in the order upload, persist, download.
+    flashing, only a device built with --learning and a model of the same geometry. With several options, the
+    order is upload, persist, download.
 
     Example: codegen state --port /dev/ttyACM0 --model model.npz --download learned.npz
     """

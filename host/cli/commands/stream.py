@@ -105,12 +105,12 @@ def stream(
         bool, typer.Option("--reset-to-model", help="Begin with the model's own weights and thresholds.")
     ] = False,
     use_device_state: Annotated[
-        bool, typer.Option("--use-device-state", help="Go on from the state that the device has learned.")
+        bool, typer.Option("--use-device-state", help="Continue from the state that the device has learned.")
     ] = False,
     speed: SpeedOption = "max",
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="OUT.npz", help="Keep events and results in a file."),
+        typer.Option("-o", "--output", metavar="OUT.npz", help="Write events and results to this file."),
     ] = None,
     max_recordings: MaxRecordingsOption = None,
     seconds: Annotated[

@@ -72,7 +72,8 @@ def train(
     until_converged: Annotated[
         bool,
         typer.Option(
-            "--until-converged", help="Stop once miss rate and thresholds rest; --epochs is the most."
+            "--until-converged",
+            help="Stop once miss rate and thresholds no longer change, after --epochs at the latest.",
         ),
     ] = False,
     arithmetic: Annotated[
@@ -95,9 +96,9 @@ def train(
 ) -> None:
     """Learn features from recordings, without labels.
 
-    A folder with the splits train and test is learned from its train part. With --lower-layer, the options
-    are those of the second layer; the first stays as it is. With --readout, a linear readout is fitted to the
-    frozen features and the labels afterwards.
+    If SOURCE is a folder with the splits train and test, its train split is used. With --lower-layer, the
+    options are those of the second layer; the first stays as it is. With --readout, a linear readout is
+    fitted to the frozen features and the labels afterwards.
 
     Example: codegen train sim:digits -o model.npz --features 16 --tau-us 20000
     """

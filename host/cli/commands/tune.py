@@ -43,7 +43,9 @@ def tune(
     trials: Annotated[int, typer.Option(min=1, metavar="N", help="Trials of the study in all.")] = 50,
     objective: Annotated[
         ObjectiveName,
-        typer.Option(help="Accuracy of a readout; or scores of few recordings, the last without labels."),
+        typer.Option(
+            help="Accuracy of a readout, or a score from few recordings; the last one needs no labels."
+        ),
     ] = "accuracy",
     storage: Annotated[
         str,

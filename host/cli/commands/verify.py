@@ -37,7 +37,9 @@ def verify(
     max_recordings: MaxRecordingsOption = None,
     board: Annotated[
         str | None,
-        typer.Option("--board", metavar="NAME", help="The code as emitted for this board; else portable C."),
+        typer.Option(
+            "--board", metavar="NAME", help="Prove the code as emitted for this board. [portable C]"
+        ),
     ] = None,
     *,
     emission: VerifyOptions,
@@ -50,8 +52,8 @@ def verify(
     network: boundaries, long silences, bad events, learned states at their limits. Exit code 1 names the
     first event and value that differ.
     With a readout and labelled recordings it also says how many of them get the right label.
-    The code runs on this machine: packed and vector instructions of a board are done by the plain C beside
-    them, and `codegen emulate` proves the instructions themselves.
+    The code runs on this machine, with plain C in place of a board's packed and vector instructions;
+    `codegen emulate` proves the instructions themselves.
 
     Example: codegen verify model.npz sim:digits
     """
