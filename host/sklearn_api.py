@@ -49,7 +49,8 @@ class Feast(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ``filters`` (feast_codegen.codegen.model.filters.Filters of a camera of the size ``sensor``, or None).
 
     Fitted: ``model_`` (model.model.Model: everything that `codegen emit` takes), ``thresholds_``
-    (features,), ``components_`` (features, D) of unit L2 norm but for float32 rounding, ``n_features_out_``.
+    (features,), ``components_`` (features, D) of unit L2 norm to within float32 rounding,
+    ``n_features_out_``.
 
     Between recordings ``model_`` is the whole state of learning. So `partial_fit`, recording by recording
     or in any parts, gives the bits of one `fit` over all; also where it goes on from a pickle or a deep copy,

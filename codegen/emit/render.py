@@ -94,7 +94,7 @@ def render(plan: Plan) -> dict[str, str]:
 
 
 def of_layer(text: str, layer: str) -> str:
-    """A text of the library given the names of one layer, but for those that the whole library shares."""
+    """A text of the library given the names of one layer, except for those that the whole library shares."""
     return renamed(text, f"feast_{layer}", _shared_names())
 
 
@@ -105,7 +105,7 @@ def _shared_names() -> frozenset[str]:
 
 
 def renamed(text: str, name: str, keep: Iterable[str] = ()) -> str:
-    """`text` with `name` at the beginning of every name in place of ``feast``, but for those of `keep`.
+    """`text` with `name` at the beginning of every name in place of ``feast``, except for those of `keep`.
 
     >>> renamed('#include "feast.h" int feast_init(feast_t *a); FEAST_MISS', "eye", {"FEAST_MISS"})
     '#include "eye.h" int eye_init(eye_t *a); FEAST_MISS'

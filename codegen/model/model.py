@@ -102,7 +102,7 @@ class Training:
 class Model:
     """A trained network.
 
-    ``weights``: float64 (features, D), rows of unit L2 norm but for the rounding of the type that learned
+    ``weights``: float64 (features, D), rows of unit L2 norm except for the rounding of the type that learned
     them, D by patch row, channel, column.
     ``thresholds``: float64 (features,), each in [-1, 1].
     ``lower``: the layer whose winners are this layer's events, frozen; None for a layer on camera events.

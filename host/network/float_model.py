@@ -156,7 +156,7 @@ class FloatFeast:
 
     @property
     def weights(self) -> Float64Array:
-        """float64 (features, D): a copy of the weights, rows of unit L2 norm but for rounding."""
+        """float64 (features, D): a copy of the weights, rows of unit L2 norm except for rounding."""
         return self._engine.weights
 
     @property

@@ -105,8 +105,8 @@ def train(
 ) -> TrainingResult:
     """Learn features from every recording of `training_part(source)`, `epochs` times.
 
-    `lower`: learn a second layer on the winners of this one, which stays as it is but for its readout: that
-    is left out. `filters`: what a single layer is not to see; of a camera like the source's.
+    `lower`: learn a second layer on the winners of this one, which stays as it is, without its readout.
+    `filters`: what a single layer is not to see; of a camera like the source's.
     `until_converged`: stop after the recording with which the signals have converged (network.convergence);
     `epochs` is then the most. `max_events`: stop after the recording that brings the events to this number,
     which repeats a training that stopped there.

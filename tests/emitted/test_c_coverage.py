@@ -1,4 +1,4 @@
-"""Every line and branch of the emitted C is taken, but for those that a network cannot reach by its kind."""
+"""Every line and branch of the emitted C is taken, except those that its kind of network cannot reach."""
 
 from __future__ import annotations
 

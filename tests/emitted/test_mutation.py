@@ -39,7 +39,7 @@ def check(count: int, survivors: set[Mutant], equivalent: Reasons, unnoticed: Re
 
 @needs_cc
 def test_a_dozen_mutants_of_the_c_are_noticed(tmp_path: Path) -> None:
-    """Of learning, for which one case does, but for large constants, which take another."""
+    """Of learning, for which one case does, except for large constants, which take another."""
     bench = Bench(CASES[4], tmp_path)
     known = listed(C_EQUIVALENT, C_UNNOTICED)
     tried = [

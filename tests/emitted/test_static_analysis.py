@@ -265,7 +265,7 @@ def clang_tidy(files: dict[str, str], folder: Path) -> str:
 
 
 def run_clang_tidy(flags: list[str], sources: Sequence[str | Path], without: str = "") -> str:
-    """Warnings of bugprone, cert and the analyser, but for checks docs/develop/verification.md names."""
+    """Warnings of bugprone, cert and the analyser, except for checks docs/develop/verification.md names."""
     checks = (
         "-*,bugprone-*,cert-*,clang-analyzer-*,-bugprone-easily-swappable-parameters,"
         "-bugprone-narrowing-conversions,-bugprone-implicit-widening-of-multiplication-result,"

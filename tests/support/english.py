@@ -43,6 +43,7 @@ RULED_OUT: dict[str, str] = {
     r"\bwaits that end\b": "bounded waits",
     r"\bit is the \w+ there that tells\b": "only the transient is informative",
     r"(?<=\w), please\.": "requests ...",
+    r"\bbut for\b": "except for",
     r"\bof two layers,": "with two layers, ... (subject first)",
 }
 """A regular expression, matched without regard to case, and what to write instead."""

@@ -188,7 +188,7 @@ C_UNNOTICED: Final[dict[str, tuple[str, ...]]] = {
     "needs a context whose squares sum up to a power of 4": (
         "feast_step.h: while (squares «< → <=» ((uint32_t)1 << 30)) {",
     ),
-    "one unit of 2^30 and more: below the dither but for rare contexts": (
+    "one unit of 2^30 and more: below the dither except for rare contexts": (
         "feast_kernel.h: int32_t norm2 = «0 → 1»;",
         "feast_kernel.h: uint32_t squares = «0 → 1»;",
         "feast_learn.c: const int32_t inverse = (int32_t)((«UINT32_MAX → (UINT32_MAX - 1)» / norm.r) << 14);",
