@@ -29,12 +29,13 @@ static void feast_layer1_age_rows(feast_layer1_t *self, uint32_t first, uint32_t
 {
     const uint32_t now = (uint32_t)self->octave;
     uint32_t *row_octave = &self->row_octave[first];
-    int16_t *rows = &self->surface[first * FEAST_LAYER1_STRIDE];
+    int16_t *row = &self->surface[first * FEAST_LAYER1_STRIDE];
     for (uint32_t i = 0; i < count; i++) {
         if (row_octave[i] != now) {
-            feast_layer1_age_row(&rows[i * FEAST_LAYER1_STRIDE], now - row_octave[i]);
+            feast_layer1_age_row(row, now - row_octave[i]);
             row_octave[i] = now;
         }
+        row += FEAST_LAYER1_STRIDE;
     }
 }
 
