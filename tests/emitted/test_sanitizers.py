@@ -142,8 +142,8 @@ FAULTS = {
     ),
     "signed overflow": (
         "src/feast_layer1_learn.c",
-        "self->thresholds[n] - FEAST_LAYER1_DELTA_E_Q30",
-        "self->thresholds[n] * 4 - FEAST_LAYER1_DELTA_E_Q30",
+        "thresholds[n] - FEAST_LAYER1_DELTA_E_Q30",
+        "thresholds[n] * 4 - FEAST_LAYER1_DELTA_E_Q30",
         b"signed integer overflow",
     ),
 }

@@ -392,16 +392,10 @@ MISTAKES: Final[tuple[Mistake, ...]] = (
         ("lowered < -FEAST_LAYER1_UNIT ? -FEAST_LAYER1_UNIT : lowered", "lowered < 0 ? 0 : lowered"),
         (
             "lowered < -FEAST_LAYER1_UNIT ? -FEAST_LAYER1_UNIT : lowered",
-            "lowered < -FEAST_LAYER1_UNIT ? self->thresholds[n] : lowered",
+            "lowered < -FEAST_LAYER1_UNIT ? thresholds[n] : lowered",
         ),
-        (
-            "n < (bank + 1u) * FEAST_LAYER1_FEATURES_PER_BANK",
-            "n < bank * FEAST_LAYER1_FEATURES_PER_BANK + 1u",
-        ),
-        (
-            "uint32_t n = bank * FEAST_LAYER1_FEATURES_PER_BANK; n < (bank + 1u) * FEAST_LAYER1_FEATURES_PER_BANK",
-            "uint32_t n = 0; n < FEAST_LAYER1_FEATURES",
-        ),
+        ("n = 0; n < FEAST_LAYER1_FEATURES_PER_BANK", "n = 0; n < 1u"),
+        ("&self->thresholds[bank * FEAST_LAYER1_FEATURES_PER_BANK]", "self->thresholds"),
     ),
     *_all(
         "imports",
