@@ -152,9 +152,7 @@ def test_a_line_without_end_is_one_line_and_takes_no_memory(tmp_path: Path) -> N
         with path.open("wb") as file:
             file.write(head)
             file.truncate(len(head) + (1 << 30))  # zeros, sparse
-        with pytest.raises(
-            FeastError, match=r"a\.csv: (byte \d+: no line end in 65536|byte \d+: not a text|a sparse file)"
-        ):
+        with pytest.raises(FeastError, match=r"a\.csv: (byte \d+: (no line end|not a text)|a sparse file)"):
             open_recording(path, Sensor(9, 9)).read()
     if sys.platform == "linux":
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
