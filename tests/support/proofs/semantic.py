@@ -396,6 +396,11 @@ MISTAKES: Final[tuple[Mistake, ...]] = (
         ),
         ("n = 0; n < FEAST_LAYER1_FEATURES_PER_BANK", "n = 0; n < 1u"),
         ("&self->thresholds[bank * FEAST_LAYER1_FEATURES_PER_BANK]", "self->thresholds"),
+        (
+            "&self->thresholds[bank * FEAST_LAYER1_FEATURES_PER_BANK];\n"
+            "    for (uint32_t n = 0; n < FEAST_LAYER1_FEATURES_PER_BANK",
+            "self->thresholds;\n    (void)bank;\n    for (uint32_t n = 0; n < FEAST_LAYER1_FEATURES",
+        ),
     ),
     *_all(
         "imports",
